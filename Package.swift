@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// `scripts/bootstrap` links libtorch at `.libtorch` and writes `libtorch.pc`. A checkout finds the
+// headers through `.libtorch`; a package that depends on Mingle by version finds headers and
+// libraries through pkg-config, since SwiftPM allows no unsafe flags in a dependency's libraries.
+// Only this package's own executable and tests carry a run-time search path.
+let localLibtorch = Context.packageDirectory + "/.libtorch/lib"
+let runLocally: [LinkerSetting] = [
+  .unsafeFlags(["-L", localLibtorch, "-Xlinker", "-rpath", "-Xlinker", localLibtorch])
+]
+
+// `make test` and CI set MINGLE_STRICT: every warning is an error there.
+let strict: [SwiftSetting] =
+  Context.environment["MINGLE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+let package = Package(
+  name: "mingle",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Mingle", targets: ["Mingle"]),
+    .executable(name: "mingle", targets: ["MingleTool"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLibTorch", pkgConfig: "libtorch"),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(
+      name: "CTorch",
+      dependencies: ["CLibTorch"],
+      cxxSettings: [
+        .headerSearchPath("../../.libtorch/include"),
+        .headerSearchPath("../../.libtorch/include/torch/csrc/api/include"),
+      ],
+      linkerSettings: [
+        .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+      ]),
+    .target(
+      name: "CImageCodecs",
+      linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+    .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
+    .target(name: "Checkpoints", dependencies: ["Torch", "CZlib"], swiftSettings: strict),
+    .target(name: "Layers", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
+    .target(name: "Models", dependencies: ["Layers"], swiftSettings: strict),
+    .target(
+      name: "Data", dependencies: ["Models", "CImageCodecs"], swiftSettings: strict),
+    .target(
+      name: "Training", dependencies: ["Data", "Models", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
+    .target(name: "Inference", dependencies: ["Data", "Models"], swiftSettings: strict),
+    .target(
+      name: "Mingle", dependencies: ["Torch", "Layers", "Models", "Data", "Training", "Inference"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "MingleTool",
+      dependencies: [
+        "Mingle", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict, linkerSettings: runLocally),
+    .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
+    .testTarget(
+      name: "TorchTests", dependencies: ["Torch", "TestSupport"], linkerSettings: runLocally),
+    .testTarget(
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
+      linkerSettings: runLocally),
+    .testTarget(
+      name: "DataTests", dependencies: ["Data", "TestSupport"], linkerSettings: runLocally),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx20
+)

@@ -1,0 +1,72 @@
+// Random generators, devices, threads, version.
+#include "Support.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Generator.h>
+#include <torch/version.h>
+
+namespace {
+
+at::Generator &generatorOf(CTGenerator generator) {
+  return *reinterpret_cast<at::Generator *>(generator);
+}
+
+}  // namespace
+
+int ct_generator(int32_t device, uint64_t seed, CTGenerator *result) {
+  return ctorch::catching([&] {
+    auto where = ctorch::device(device);
+    auto generator =
+        where.is_cpu()
+            ? at::detail::createCPUGenerator(seed)
+            : at::globalContext().getAcceleratorHooksInterface(where.type()).getNewGenerator(
+                  where.index());
+    generator.set_current_seed(seed);
+    *result = reinterpret_cast<CTGenerator>(new at::Generator(std::move(generator)));
+  });
+}
+
+void ct_generator_release(CTGenerator generator) { delete &generatorOf(generator); }
+
+int ct_generator_state(CTGenerator generator, CTTensor *result) {
+  return ctorch::catching([&] { *result = ctorch::give(generatorOf(generator).get_state()); });
+}
+
+int ct_generator_set_state(CTGenerator generator, CTTensor state) {
+  return ctorch::catching([&] { generatorOf(generator).set_state(ctorch::borrow(state)); });
+}
+
+int32_t ct_device_count(int32_t deviceType) {
+  auto type = static_cast<c10::DeviceType>(deviceType);
+  int32_t count = 0;
+  ctorch::catching([&] {
+    if (type == c10::kCPU) {
+      count = 1;
+    } else if (type == c10::kCUDA && at::hasCUDA()) {
+      count = static_cast<int32_t>(at::detail::getCUDAHooks().deviceCount());
+    } else if (type == c10::kMPS && at::hasMPS()) {
+      count = 1;
+    }
+  });
+  return count;
+}
+
+int ct_synchronize(int32_t device) {
+  return ctorch::catching([&] {
+    auto where = ctorch::device(device);
+    if (where.is_cuda()) at::detail::getCUDAHooks().deviceSynchronize(where.index());
+    if (where.is_mps()) at::detail::getMPSHooks().deviceSynchronize();
+  });
+}
+
+void ct_set_threads(int32_t count) { at::set_num_threads(count); }
+int32_t ct_threads(void) { return at::get_num_threads(); }
+const char *ct_version(void) { return TORCH_VERSION; }
+
+const char *ct_build_description(void) {
+  static const std::string description = at::show_config() + at::get_parallel_info();
+  return description.c_str();
+}
