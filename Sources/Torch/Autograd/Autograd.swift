@@ -1,0 +1,57 @@
+import CTorch
+
+extension Tensor {
+  /// Whether operators on this tensor are recorded for gradients.
+  public var requiresGradient: Bool { ct_requires_grad(pointer) != 0 }
+
+  /// Records operators on this tensor (a floating-point leaf of the graph), or stops recording.
+  public func setRequiresGradient(_ value: Bool) {
+    Engine.check(ct_set_requires_grad(pointer, value ? 1 : 0), "requires gradient of \(self)")
+  }
+}
+
+/// Runs `body` without recording operators for gradients.
+public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+  try withGradientMode(0, body)
+}
+
+/// Runs `body` recording operators for gradients, also inside ``withoutGradients(_:)``.
+public func withGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+  try withGradientMode(1, body)
+}
+
+private func withGradientMode<Result>(
+  _ mode: Int32, _ body: () throws -> Result
+) rethrows -> Result {
+  let before = ct_grad_mode(mode)
+  defer { _ = ct_grad_mode(before) }
+  return try body()
+}
+
+/// The gradients of `outputs` with respect to `inputs`; nil where an input does not matter.
+///
+/// - Parameters:
+///   - cotangents: the gradient of the loss with respect to each output; may be left out for
+///     scalar outputs.
+///   - keepGraph: leaves the graph for another call.
+///   - differentiable: records the gradients' own graph, for second derivatives.
+public func gradients(
+  of outputs: [Tensor], cotangents: [Tensor]? = nil, withRespectTo inputs: [Tensor],
+  keepGraph: Bool = false, differentiable: Bool = false
+) -> [Tensor?] {
+  precondition(
+    cotangents == nil || cotangents?.count == outputs.count,
+    "\(outputs.count) outputs need as many cotangents, got \(cotangents?.count ?? 0)")
+  var outputPointers = outputs.map { Optional($0.pointer) }
+  var cotangentPointers = cotangents?.map { Optional($0.pointer) }
+    ?? Array(repeating: nil, count: outputs.count)
+  var inputPointers = inputs.map { Optional($0.pointer) }
+  var results = [CTTensor?](repeating: nil, count: inputs.count)
+  let status = withExtendedLifetime((outputs, cotangents, inputs)) {
+    ct_gradients(
+      &outputPointers, &cotangentPointers, Int32(outputs.count), &inputPointers,
+      Int32(inputs.count), keepGraph || differentiable ? 1 : 0, differentiable ? 1 : 0, &results)
+  }
+  Engine.check(status, "gradients of \(outputs)")
+  return results.map { $0.map(Tensor.init(owning:)) }
+}

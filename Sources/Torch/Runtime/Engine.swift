@@ -1,0 +1,40 @@
+import CTorch
+import Synchronization
+
+/// libtorch as a whole: version, threads, live tensors, and what happens on a programmer's error.
+public enum Engine {
+  /// The version of libtorch that Mingle was built against, "2.13.0".
+  public static var version: String { String(cString: ct_version()) }
+
+  /// Build settings, CPU capability and thread pools, several lines.
+  public static var buildDescription: String { String(cString: ct_build_description()) }
+
+  /// Threads that one operator may use, at least 1.
+  public static var threadCount: Int {
+    get { Int(ct_threads()) }
+    set { ct_set_threads(Int32(max(1, newValue))) }
+  }
+
+  /// References to tensors alive in this process; returns to its start when nothing leaks.
+  public static var liveTensorCount: Int { Int(ct_live_tensors()) }
+
+  private static let failureHandler = Mutex<(@Sendable (String) -> Never)?>(nil)
+
+  /// Replaces the trap that ends the program when an operator fails (a programmer's error, or no
+  /// memory left), so that a tool can end with a message and an exit code of its own.
+  public static func onFailure(_ handler: @escaping @Sendable (String) -> Never) {
+    failureHandler.withLock { $0 = handler }
+  }
+
+  static func fail(_ message: String) -> Never {
+    if let handler = failureHandler.withLock({ $0 }) { handler(message) }
+    preconditionFailure(message)
+  }
+
+  static var lastError: String { String(cString: ct_last_error()) }
+
+  /// Ends the program if `status` tells of a failure.
+  static func check(_ status: Int32, _ operation: @autoclosure () -> String) {
+    if status != 0 { fail("\(operation()): \(lastError)") }
+  }
+}

@@ -1,0 +1,68 @@
+extension Operator {
+  static let matmul = Operator("matmul")
+  static let linear = Operator("linear")
+  static let convolution = Operator("conv2d")
+  static let layerNorm = Operator("layer_norm")
+  static let gelu = Operator("gelu")
+  static let relu = Operator("relu")
+  static let sigmoid = Operator("sigmoid")
+  static let softmax = Operator("softmax", "int")
+  static let logSoftmax = Operator("log_softmax", "int")
+  static let crossEntropy = Operator("cross_entropy_loss")
+  static let binaryCrossEntropy = Operator("binary_cross_entropy_with_logits")
+  static let oneHot = Operator("one_hot")
+  static let bilinear = Operator("_upsample_bilinear2d_aa")
+  static let bicubic = Operator("_upsample_bicubic2d_aa")
+}
+
+/// The operators of neural networks.
+extension Tensor {
+  /// The matrix product over the last two dimensions, batched over the others.
+  public func matmul(_ other: Tensor) -> Tensor { Operator.matmul(self, other) }
+
+  /// `self W^T + b`: [..., I] -> [..., O] for a weight [O, I] and a bias [O].
+  public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
+    Operator.linear(self, weight, bias)
+  }
+
+  /// [B, I, H, W] -> [B, O, H', W'] for a weight [O, I, kH, kW].
+  public func convolution(
+    _ weight: Tensor, _ bias: Tensor? = nil, stride: (Int, Int) = (1, 1),
+    padding: (Int, Int) = (0, 0)
+  ) -> Tensor {
+    Operator.convolution(
+      self, weight, bias, [stride.0, stride.1], [padding.0, padding.1])
+  }
+
+  /// Zero mean and unit variance over the last dimension, then `* weight + bias`.
+  public func layerNorm(_ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
+    Operator.layerNorm(self, [shape[rank - 1]], weight, bias, epsilon)
+  }
+
+  /// `x Phi(x)` with the exact normal distribution function, or its tanh approximation.
+  public func gelu(approximate: Bool = false) -> Tensor {
+    Operator.gelu(self, approximate ? "tanh" : "none")
+  }
+  public func relu() -> Tensor { Operator.relu(self) }
+  public func sigmoid() -> Tensor { Operator.sigmoid(self) }
+  public func softmax(_ dimension: Int = -1) -> Tensor { Operator.softmax(self, dimension) }
+  public func logSoftmax(_ dimension: Int = -1) -> Tensor { Operator.logSoftmax(self, dimension) }
+
+  /// Mean softmax cross-entropy of logits [B, K] with labels [B] (int64) or soft targets [B, K].
+  public func crossEntropy(_ targets: Tensor, labelSmoothing: Double = 0) -> Tensor {
+    Operator.crossEntropy(self, targets, nil, 1, -100, labelSmoothing)
+  }
+
+  /// Mean over all elements of the sigmoid cross-entropy of logits with targets in [0, 1].
+  public func binaryCrossEntropy(_ targets: Tensor) -> Tensor {
+    Operator.binaryCrossEntropy(self, targets)
+  }
+
+  /// Class indices (int64) [...] as rows of zeros with a one: [..., classCount] (int64).
+  public func oneHot(_ classCount: Int) -> Tensor { Operator.oneHot(self, classCount) }
+
+  /// [B, C, H, W] resampled to `height` x `width`, antialiased when it shrinks.
+  public func resized(height: Int, width: Int, bicubic: Bool) -> Tensor {
+    (bicubic ? Operator.bicubic : Operator.bilinear)(self, [height, width], false, nil, nil)
+  }
+}
