@@ -42,16 +42,20 @@ public func gradients(
   precondition(
     cotangents == nil || cotangents?.count == outputs.count,
     "\(outputs.count) outputs need as many cotangents, got \(cotangents?.count ?? 0)")
+  let tracked = inputs.indices.filter { inputs[$0].requiresGradient }
   var outputPointers = outputs.map { Optional($0.pointer) }
-  var cotangentPointers = cotangents?.map { Optional($0.pointer) }
-    ?? Array(repeating: nil, count: outputs.count)
-  var inputPointers = inputs.map { Optional($0.pointer) }
-  var results = [CTTensor?](repeating: nil, count: inputs.count)
+  var cotangentPointers = outputs.indices.map { cotangents?[$0].pointer }
+  var inputPointers = tracked.map { Optional(inputs[$0].pointer) }
+  var found = [CTTensor?](repeating: nil, count: tracked.count)
   let status = withExtendedLifetime((outputs, cotangents, inputs)) {
     ct_gradients(
       &outputPointers, &cotangentPointers, Int32(outputs.count), &inputPointers,
-      Int32(inputs.count), keepGraph || differentiable ? 1 : 0, differentiable ? 1 : 0, &results)
+      Int32(tracked.count), keepGraph || differentiable ? 1 : 0, differentiable ? 1 : 0, &found)
   }
   Engine.check(status, "gradients of \(outputs)")
-  return results.map { $0.map(Tensor.init(owning:)) }
+  var results = [Tensor?](repeating: nil, count: inputs.count)
+  for (index, pointer) in zip(tracked, found) {
+    results[index] = pointer.map(Tensor.init(owning:))
+  }
+  return results
 }

@@ -1,16 +1,25 @@
 import Foundation
 import Synchronization
 
-/// A thread of its own for libtorch's work.
+/// The actor of asynchronous code that works with tensors; it runs on ``TorchThread/shared``.
 ///
 /// libtorch keeps one pool of worker threads for each thread that calls it. Swift's cooperative
-/// threads would each grow such a pool, so asynchronous code hands its tensor work to this thread:
+/// threads would each grow such a pool, so asynchronous code does its tensor work here:
 ///
 /// ```swift
-/// await withTaskExecutorPreference(TorchThread.shared) { await train() }
-/// let y = TorchThread.shared.run { model(x) }       // from synchronous code; waits
+/// @TorchActor func classify(_ picture: Tensor) -> Tensor { model(picture) }
+/// let logits = await classify(picture)
 /// ```
-public final class TorchThread: TaskExecutor, Sendable {
+@globalActor public actor TorchActor {
+  public static let shared = TorchActor()
+
+  public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    TorchThread.shared.asUnownedSerialExecutor()
+  }
+}
+
+/// A thread of its own for libtorch's work.
+public final class TorchThread: SerialExecutor, Sendable {
   public static let shared = TorchThread()
 
   private let jobs = Mutex<[@Sendable () -> Void]>([])
@@ -18,22 +27,23 @@ public final class TorchThread: TaskExecutor, Sendable {
 
   public init(name: String = "mingle.torch") {
     let thread = Thread { [self] in
+      Thread.current.name = name
       while true {
         available.wait()
         jobs.withLock { $0.removeFirst() }()
       }
     }
-    thread.name = name
     thread.stackSize = 64 << 20
     thread.start()
   }
 
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    submit { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    submit { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
   }
 
-  /// Runs `body` on this thread and waits for it. Must not be called on this thread.
+  /// Runs `body` on this thread and waits for it; for synchronous code on a cooperative thread.
+  /// Must not be called on this thread itself.
   public func run<Success: Sendable>(
     _ body: @escaping @Sendable () throws -> Success
   ) throws -> Success {
