@@ -29,6 +29,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLibTorch", pkgConfig: "libtorch"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CSystem"),
     .target(
       name: "CTorch",
       dependencies: ["CLibTorch"],
@@ -43,7 +44,7 @@ let package = Package(
       name: "CImageCodecs",
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
-    .target(name: "Checkpoints", dependencies: ["Torch", "CZlib"], swiftSettings: strict),
+    .target(name: "Checkpoints", dependencies: ["Torch", "CSystem", "CZlib"], swiftSettings: strict),
     .target(name: "Layers", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
     .target(name: "Models", dependencies: ["Layers"], swiftSettings: strict),
     .target(
