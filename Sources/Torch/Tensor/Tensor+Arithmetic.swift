@@ -15,6 +15,7 @@ extension Operator {
   static let sqrt = Operator("sqrt")
   static let abs = Operator("abs")
   static let erf = Operator("erf")
+  static let inverseErf = Operator("erfinv")
   static let clamp = Operator("clamp")
   static let equal = Operator("eq", "Tensor")
   static let equalScalar = Operator("eq", "Scalar")
@@ -47,6 +48,7 @@ extension Tensor {
   public func sqrt() -> Tensor { Operator.sqrt(self) }
   public func abs() -> Tensor { Operator.abs(self) }
   public func erf() -> Tensor { Operator.erf(self) }
+  public func inverseErf() -> Tensor { Operator.inverseErf(self) }
   public func clamped(to range: ClosedRange<Double>) -> Tensor {
     Operator.clamp(self, range.lowerBound, range.upperBound)
   }

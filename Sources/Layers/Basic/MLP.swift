@@ -1,0 +1,22 @@
+import Torch
+
+/// Two linear layers with an activation between them: [..., I] -> [..., I],
+/// `y = fc2(activation(fc1(x)))`, with dropout after each.
+public final class MLP: Module {
+  let fc1: Linear, fc2: Linear, drop: Dropout
+  let activation: Activation
+
+  public init(
+    _ dimension: Int, hidden: Int, activation: Activation = .gelu, dropout: Double = 0,
+    weight: Initializer = .lecunNormal, bias: Initializer = .zeros, generator: Generator?
+  ) {
+    fc1 = Linear(dimension, hidden, weight: weight, bias: bias, generator: generator)
+    fc2 = Linear(hidden, dimension, weight: weight, bias: bias, generator: generator)
+    drop = Dropout(dropout)
+    self.activation = activation
+  }
+
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    drop(fc2(drop(activation(fc1(x)))))
+  }
+}

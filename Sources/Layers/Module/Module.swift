@@ -1,0 +1,120 @@
+import Torch
+
+/// A part of a network: a class whose stored properties are parameters, buffers and modules.
+///
+/// The path of a property is its checkpoint key: `blocks[0].mlpTokens.fc1.weight` is
+/// `blocks.0.mlp_tokens.fc1.weight`. Nothing is registered; the properties are the registry.
+///
+/// ```swift
+/// final class Gate: Module {
+///   let norm: LayerNorm, proj: Linear
+///   ...
+///   func callAsFunction(_ x: Tensor) -> Tensor { x * proj(norm(x)) }
+/// }
+/// ```
+public protocol Module: AnyObject {}
+
+/// What a module is made of.
+package enum ModuleEntry {
+  case parameter(Parameter)
+  case buffer(Buffer)
+  case module(any Module)
+}
+
+extension Module {
+  /// The module's own properties in the order of their declaration, with their keys.
+  package var entries: [(key: String, entry: ModuleEntry)] {
+    var chain: [Mirror] = []
+    var mirror: Mirror? = Mirror(reflecting: self)
+    while let level = mirror {
+      chain.append(level)
+      mirror = level.superclassMirror
+    }
+    return chain.reversed().flatMap(\.children).flatMap { child in
+      child.label.map { moduleEntries(of: child.value, key: snakeCase($0)) } ?? []
+    }
+  }
+
+  /// This module and all below it, outermost first, with their paths ("" for this one).
+  public var namedModules: [(name: String, module: any Module)] {
+    [("", self)]
+      + entries.flatMap { key, entry -> [(name: String, module: any Module)] in
+        guard case .module(let module) = entry else { return [] }
+        return module.namedModules.map { (joinKeys(key, $0.name), $0.module) }
+      }
+  }
+
+  /// All parameters with their checkpoint keys, in the order of declaration.
+  public var namedParameters: [(name: String, parameter: Parameter)] {
+    entries.flatMap { key, entry -> [(name: String, parameter: Parameter)] in
+      switch entry {
+      case .parameter(let parameter): [(key, parameter)]
+      case .buffer: []
+      case .module(let module):
+        module.namedParameters.map { (joinKeys(key, $0.name), $0.parameter) }
+      }
+    }
+  }
+
+  /// All buffers with their checkpoint keys, in the order of declaration.
+  public var namedBuffers: [(name: String, buffer: Buffer)] {
+    entries.flatMap { key, entry -> [(name: String, buffer: Buffer)] in
+      switch entry {
+      case .parameter: []
+      case .buffer(let buffer): [(key, buffer)]
+      case .module(let module): module.namedBuffers.map { (joinKeys(key, $0.name), $0.buffer) }
+      }
+    }
+  }
+
+  /// How many numbers training changes.
+  public var parameterCount: Int { namedParameters.reduce(0) { $0 + $1.parameter.tensor.count } }
+
+  /// Freezes the parameters whose key begins with one of `prefixes` (all, without prefixes).
+  public func freeze(_ prefixes: [String] = [""]) { setFrozen(true, prefixes) }
+
+  /// Trains the parameters whose key begins with one of `prefixes` (all, without prefixes) again.
+  public func unfreeze(_ prefixes: [String] = [""]) { setFrozen(false, prefixes) }
+
+  private func setFrozen(_ frozen: Bool, _ prefixes: [String]) {
+    for (name, parameter) in namedParameters where prefixes.contains(where: name.hasPrefix) {
+      parameter.isFrozen = frozen
+    }
+  }
+
+  /// Moves parameters and buffers to `device`.
+  public func move(to device: Device) {
+    for (_, parameter) in namedParameters where parameter.tensor.device != device {
+      parameter.replace(parameter.tensor.detached().to(device))
+    }
+    for (_, buffer) in namedBuffers where buffer.tensor.device != device {
+      buffer.replace(buffer.tensor.to(device))
+    }
+  }
+}
+
+private func moduleEntries(of value: Any, key: String) -> [(key: String, entry: ModuleEntry)] {
+  switch value {
+  case let parameter as Parameter: return [(key, .parameter(parameter))]
+  case let buffer as Buffer: return [(key, .buffer(buffer))]
+  case let module as any Module: return [(key, .module(module))]
+  case let modules as [any Module]:
+    return modules.enumerated().map { ("\(key).\($0)", .module($1)) }
+  default:
+    let mirror = Mirror(reflecting: value)
+    guard mirror.displayStyle == .optional, let wrapped = mirror.children.first else { return [] }
+    return moduleEntries(of: wrapped.value, key: key)
+  }
+}
+
+private func joinKeys(_ parent: String, _ child: String) -> String {
+  child.isEmpty ? parent : "\(parent).\(child)"
+}
+
+/// `mlpTokens` as checkpoints spell it: `mlp_tokens`.
+package func snakeCase(_ name: String) -> String {
+  name.reduce(into: "") { key, character in
+    if character.isUppercase { key += "_" }
+    key += character.lowercased()
+  }
+}
