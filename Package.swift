@@ -44,7 +44,8 @@ let package = Package(
       name: "CImageCodecs",
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
-    .target(name: "Checkpoints", dependencies: ["Torch", "CSystem", "CZlib"], swiftSettings: strict),
+    .target(
+      name: "Checkpoints", dependencies: ["Torch", "CSystem", "CZlib"], swiftSettings: strict),
     .target(name: "Layers", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
     .target(name: "Models", dependencies: ["Layers"], swiftSettings: strict),
     .target(

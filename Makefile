@@ -1,0 +1,50 @@
+# What can be built, run and checked here; `make` alone lists it. Every target that compiles runs
+# scripts/bootstrap first, which takes a fraction of a second when nothing is to do.
+
+PREFIX ?= /usr/local
+# Tests and demo share one optimised build: debug tensor loops are slow, and one build is enough.
+BUILD = swift build -c release
+BIN = $$($(BUILD) --show-bin-path)
+MODULES = Torch Checkpoints Layers Models Data Training Inference Mingle
+
+# SwiftPM finds libtorch.pc here also where the machine's own pkg-config folder is not ours to use.
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mingle
+export PKG_CONFIG_PATH := $(CACHE)/pkgconfig$(addprefix :,$(PKG_CONFIG_PATH))
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo build test lint docs consumer install clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+bootstrap: ## get and link libtorch, check Swift and the system's libraries
+	@scripts/bootstrap
+
+demo: build ## train a gMLP and a Mixer on handwritten digits, then predict some
+	@"$(BIN)/mingle" demo
+
+build: bootstrap ## build the command-line tool `mingle`
+	$(BUILD) --product mingle
+
+test: bootstrap ## run all tests
+	swift test -c release --disable-testable-imports
+
+lint: ## check the format of all Swift files
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests Examples
+
+docs: bootstrap ## build the documentation of every library into .build/docs
+	@for module in $(MODULES); do \
+	  swift package --allow-writing-to-directory .build/docs generate-documentation \
+	    --target $$module --output-path .build/docs/$$module || exit 1; \
+	done
+
+consumer: bootstrap ## build and run a package that depends on Mingle by version
+	@scripts/check-consumer
+
+install: build ## copy `mingle` to PREFIX/bin and libtorch to PREFIX/lib/mingle
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/mingle"
+	install -m 755 "$(BIN)/mingle" "$(DESTDIR)$(PREFIX)/bin/mingle"
+	cp -R .libtorch/lib/. "$(DESTDIR)$(PREFIX)/lib/mingle/"
+
+clean: ## remove everything built here; libtorch stays in the cache
+	rm -rf .build
