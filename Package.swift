@@ -10,7 +10,7 @@ let runLocally: [LinkerSetting] = [
   .unsafeFlags(["-L", localLibtorch, "-Xlinker", "-rpath", "-Xlinker", localLibtorch])
 ]
 
-// `make test` and CI set MINGLE_STRICT: every warning is an error there.
+// CI sets MINGLE_STRICT: every warning is an error there.
 let strict: [SwiftSetting] =
   Context.environment["MINGLE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
 

@@ -1,2 +1,2 @@
+import Data
 import Testing
-@testable import Data
