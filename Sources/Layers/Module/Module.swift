@@ -111,10 +111,14 @@ private func joinKeys(_ parent: String, _ child: String) -> String {
   child.isEmpty ? parent : "\(parent).\(child)"
 }
 
-/// `mlpTokens` as checkpoints spell it: `mlp_tokens`.
+/// `mlpTokens` as checkpoints spell it: `mlp_tokens`; a run of capitals is one word.
 package func snakeCase(_ name: String) -> String {
-  name.reduce(into: "") { key, character in
-    if character.isUppercase { key += "_" }
-    key += character.lowercased()
+  let letters = Array(name)
+  return letters.indices.reduce(into: "") { key, index in
+    let startsWord =
+      index > 0 && letters[index].isUppercase
+      && (!letters[index - 1].isUppercase
+        || (index + 1 < letters.count && letters[index + 1].isLowercase))
+    key += (startsWord ? "_" : "") + letters[index].lowercased()
   }
 }

@@ -1,0 +1,155 @@
+import Layers
+import Torch
+
+/// The settings of an image classifier, encoded with the field names of the command line's `--set`.
+public protocol VisionConfiguration: Codable, Hashable, Sendable {
+  /// Height and width of the input in pixels.
+  var imageSize: ImageSize { get set }
+  /// 3 for colour, 1 for gray.
+  var inputChannels: Int { get set }
+  var classes: Int { get set }
+
+  /// - Throws: ``MingleError`` naming the field whose value cannot be.
+  func validate() throws
+}
+
+/// A named part of a model's way from images to features.
+public struct Stage {
+  /// The checkpoint prefix of the part: "stem", "blocks.0", "norm".
+  public let name: String
+  let run: (Tensor) -> Tensor
+
+  init(_ name: String, _ run: @escaping (Tensor) -> Tensor) {
+    self.name = name
+    self.run = run
+  }
+}
+
+/// An image classifier: stages one after the other, pooling, and a linear head.
+public protocol VisionModel: Module {
+  associatedtype Configuration: VisionConfiguration
+
+  /// Layouts in which others publish weights of this family, besides its own.
+  static var foreignLayouts: [WeightLayout] { get }
+  /// The dimensions of the weight `key` that run over tokens.
+  static func tokenAxes(of key: String) -> [TokenAxis]
+
+  var configuration: Configuration { get }
+  /// Height and width of the grid of tokens, where the weights fix it.
+  var tokenGrid: ImageSize { get }
+  /// From images [B, I, H, W] to the last map, in order.
+  var stages: [Stage] { get }
+  var head: Linear { get }
+
+  /// - Parameter generator: draws the first weights; nil leaves them unset, to be loaded.
+  /// - Throws: ``MingleError`` for a configuration that cannot be.
+  init(_ configuration: Configuration, generator: Generator?) throws
+
+  /// The last map as one vector for each image: [B, S, C] -> [B, C].
+  func pool(_ x: Tensor) -> Tensor
+}
+
+extension VisionModel {
+  /// The vector that enters the classifier: [B, I, H, W] -> [B, C].
+  public func features(_ images: Tensor) -> Tensor {
+    pool(stages.reduce(images) { x, stage in stage.run(x) })
+  }
+
+  /// One number for each class: [B, I, H, W] -> [B, K].
+  public func logits(_ images: Tensor) -> Tensor {
+    let size = configuration.imageSize
+    precondition(
+      images.rank == 4
+        && Array(images.shape[1...]) == [configuration.inputChannels, size.height, size.width],
+      "\(Self.self) takes images [B, \(configuration.inputChannels), \(size.height), "
+        + "\(size.width)], got \(images)")
+    return head(features(images))
+  }
+
+  /// The outputs of the named stages, in the order of the names.
+  ///
+  /// - Throws: ``MingleError`` for a name that is no stage.
+  public func intermediates(_ images: Tensor, at names: [String]) throws -> [Tensor] {
+    let all = stages
+    if let unknown = names.first(where: { name in !all.contains { $0.name == name } }) {
+      throw MingleError(
+        .usage, "the model has no stage '\(unknown)'",
+        expected: all.map(\.name).joined(separator: ", "))
+    }
+    var outputs: [String: Tensor] = [:]
+    var x = images
+    for stage in all {
+      x = stage.run(x)
+      outputs[stage.name] = x
+    }
+    return names.compactMap { outputs[$0] }
+  }
+
+  /// The same network with a new head for `classCount` classes.
+  ///
+  /// - Parameter generator: draws the head's first weights.
+  public func replacingHead(classCount: Int, generator: Generator) throws -> Self {
+    var configuration = configuration
+    configuration.classes = classCount
+    let model = try Self(configuration, generator: generator)
+    let kept = state.filter { !$0.name.hasPrefix("head.") }
+    let head = model.state.filter { $0.name.hasPrefix("head.") }
+    try model.load(Dictionary(uniqueKeysWithValues: (kept + head).map { ($0.name, $0.tensor) }))
+    return model
+  }
+
+  /// What each layer computes for one image: name, output shape, parameters, multiply-adds.
+  public func summary() -> [LayerSummary] {
+    let size = configuration.imageSize
+    let image = Tensor.zeros(
+      [1, configuration.inputChannels, size.height, size.width], device: head.weight.tensor.device)
+    return Trace.summarize(self) { _ = logits(image) }
+  }
+
+  /// Multiply-adds of the matrix products and convolutions for one image.
+  public var multiplyAdds: Int { summary().reduce(0) { $0 + $1.multiplyAdds } }
+}
+
+/// Checks of configuration values that several families share.
+func requireField<Value: Comparable>(
+  _ field: String, _ value: Value, in range: ClosedRange<Value>
+) throws {
+  guard range.contains(value) else {
+    throw MingleError(
+      .usage, "\(field) is out of range", expected: "\(range.lowerBound) to \(range.upperBound)",
+      got: "\(value)")
+  }
+}
+
+extension VisionConfiguration {
+  /// Checks the fields that every family has.
+  func validateCommonFields() throws {
+    try requireField("input_channels", inputChannels, in: 1...1024)
+    try requireField("classes", classes, in: 1...1_000_000)
+    try requireField("image_size", max(imageSize.height, imageSize.width), in: 1...16_384)
+  }
+
+  /// The grid of patches.
+  ///
+  /// - Throws: ``MingleError`` unless the patches tile the image; names the nearest size that they do.
+  func grid(patch: ImageSize) throws -> ImageSize {
+    guard imageSize.height % patch.height == 0, imageSize.width % patch.width == 0 else {
+      let good = ImageSize(
+        max(1, (imageSize.height + patch.height / 2) / patch.height) * patch.height,
+        max(1, (imageSize.width + patch.width / 2) / patch.width) * patch.width)
+      throw MingleError(
+        .usage, "patch_size \(patch) must divide image_size", got: "\(imageSize)",
+        next: "the nearest size is \(good)")
+    }
+    return ImageSize(imageSize.height / patch.height, imageSize.width / patch.width)
+  }
+}
+
+extension VisionConfiguration {
+  /// A copy with some fields changed.
+  public func with(_ change: (inout Self) -> Void) -> Self {
+    var copy = self
+    change(&copy)
+    return copy
+  }
+}

@@ -1,0 +1,60 @@
+import Layers
+import Torch
+
+/// A dimension of a weight that runs over the tokens of an image's grid.
+public enum TokenAxis: Sendable, Hashable {
+  /// The weight sums over the tokens along dimension `axis`, after `leading` entries that are none.
+  case input(Int, leading: Int = 0)
+  /// The weight has one entry for each token along dimension `axis`.
+  case output(Int)
+}
+
+/// How the weights of a fixed number of tokens are fitted to another image size.
+public enum TokenResizing: String, Sendable, CaseIterable {
+  /// Bicubic interpolation over the grid. Weights that sum over tokens are scaled by
+  /// `S / S'`, so that a constant image gives the response it gave before.
+  case interpolate
+  /// `K^2` copies of the token-mixing MLP on the diagonal, each for one of the `K x K` parts of
+  /// the image; for an integer `K` and Mixers alone (arXiv 2105.01601, on higher resolutions).
+  case blockDiagonal = "block-diagonal"
+}
+
+extension VisionModel {
+  /// `tensors` of a model of this family trained on the grid `old`, fitted to this model's grid.
+  static func interpolatingTokens(
+    _ tensors: [String: Tensor], from old: ImageSize, to new: ImageSize
+  ) -> [String: Tensor] {
+    var result = tensors
+    for (key, tensor) in tensors {
+      for axis in tokenAxes(of: key) {
+        result[key] = resized(result[key] ?? tensor, along: axis, from: old, to: new)
+      }
+    }
+    return result
+  }
+}
+
+private func resized(
+  _ weight: Tensor, along axis: TokenAxis, from old: ImageSize, to new: ImageSize
+) -> Tensor {
+  let (dimension, leading, scale) =
+    switch axis {
+    case .input(let dimension, let leading):
+      (dimension, leading, Double(old.area) / Double(new.area))
+    case .output(let dimension): (dimension, 0, 1.0)
+    }
+  let rows = weight.to(.float32).transposed(dimension, -1)  // [..., tokens]
+  let tokens = rows.narrowed(-1, leading..<(leading + old.area)).contiguous()
+  let maps = tokens.reshaped([1, -1, old.height, old.width])
+  let interpolated = maps.resized(height: new.height, width: new.width, bicubic: true) * scale
+  var shape = tokens.shape
+  shape[shape.count - 1] = new.area
+  let parts = [rows.narrowed(-1, 0..<leading), interpolated.reshaped(shape)]
+  return Tensor.concatenated(parts, dimension: -1)
+    .transposed(dimension, -1).contiguous().to(weight.dtype)
+}
+
+extension ImageSize {
+  /// Height times width.
+  var area: Int { height * width }
+}
