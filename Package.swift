@@ -70,6 +70,9 @@ let package = Package(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
       linkerSettings: runLocally),
     .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "TestSupport"], resources: [.copy("Fixtures")],
+      linkerSettings: runLocally),
+    .testTarget(
       name: "DataTests", dependencies: ["Data", "TestSupport"], linkerSettings: runLocally),
   ],
   swiftLanguageModes: [.v6],

@@ -26,7 +26,7 @@ public struct Stage {
 }
 
 /// An image classifier: stages one after the other, pooling, and a linear head.
-public protocol VisionModel: Module {
+public protocol VisionModel: Module, SendableMetatype {
   associatedtype Configuration: VisionConfiguration
 
   /// Layouts in which others publish weights of this family, besides its own.
