@@ -49,7 +49,8 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
     .target(name: "Models", dependencies: ["Layers"], swiftSettings: strict),
     .target(
-      name: "Data", dependencies: ["Models", "CImageCodecs"], swiftSettings: strict),
+      name: "Data", dependencies: ["Torch", "Checkpoints", "Models", "CImageCodecs"],
+      swiftSettings: strict),
     .target(
       name: "Training", dependencies: ["Data", "Models", .product(name: "Yams", package: "Yams")],
       swiftSettings: strict),

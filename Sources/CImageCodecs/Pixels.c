@@ -73,6 +73,25 @@ void ci_blend(const uint8_t *first, const uint8_t *second, size_t count, float w
   }
 }
 
+void ci_smooth(const CISource *source, uint8_t *output) {
+  int32_t width = source->width, height = source->height, channels = source->channels;
+  for (int32_t y = 0; y < height; y++) {
+    const uint8_t *row = source->pixels + (size_t)y * source->rowBytes;
+    const uint8_t *above = row - source->rowBytes, *below = row + source->rowBytes;
+    for (int32_t i = 0; i < width * channels; i++) {
+      int32_t x = i / channels;
+      if (x == 0 || y == 0 || x == width - 1 || y == height - 1) {
+        *output++ = row[i];
+        continue;
+      }
+      int32_t left = i - channels, right = i + channels;
+      int32_t sum = above[left] + above[i] + above[right] + row[left] + 5 * row[i] + row[right] +
+                    below[left] + below[i] + below[right];
+      *output++ = (uint8_t)((sum + 6) / 13);
+    }
+  }
+}
+
 void ci_turn_hue(const uint8_t *pixels, size_t pixelCount, float turn, uint8_t *output) {
   for (size_t i = 0; i < pixelCount; i++, pixels += 3, output += 3) {
     float red = pixels[0], green = pixels[1], blue = pixels[2];

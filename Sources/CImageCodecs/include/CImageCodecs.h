@@ -94,6 +94,9 @@ void ci_luma(const uint8_t *pixels, size_t pixelCount, uint8_t *output);
 void ci_blend(const uint8_t *first, const uint8_t *second, size_t count, float weight,
               uint8_t *output);
 
+/// Weights the eight neighbours 1 and the pixel itself 5; the picture's edge stays as it is.
+void ci_smooth(const CISource *source, uint8_t *output);
+
 /// Turns the hue of interleaved red, green, blue by `turn` (1 is the whole circle).
 void ci_turn_hue(const uint8_t *pixels, size_t pixelCount, float turn, uint8_t *output);
 
