@@ -1,5 +1,6 @@
 import CImageCodecs
 import Checkpoints
+import Foundation
 import Torch
 
 /// CIFAR-10 or CIFAR-100 in the binary version: records of one or two label bytes and 3 x 32 x 32
@@ -104,11 +105,10 @@ public struct CIFARDataset: ImageDataset {
 
   private static func names(beside paths: [String], count: Int) throws -> [String]? {
     guard let first = paths.first else { return nil }
-    let folder = first.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-      .joined(separator: "/")
-    let file = (folder.isEmpty ? "" : folder + "/")
-      + (count == 10 ? "batches.meta.txt" : "fine_label_names.txt")
-    guard PathStatus(file) == .file else { return nil }
+    let folder = URL(filePath: first).deletingLastPathComponent()
+    let file = folder.appending(path: count == 10 ? "batches.meta.txt" : "fine_label_names.txt")
+      .path(percentEncoded: false)
+    guard FileManager.default.fileExists(atPath: file) else { return nil }
     let lines = try MappedFile(file).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
       .split(whereSeparator: \.isNewline).map(String.init)
     guard lines.count == count, Set(lines).count == count else {

@@ -15,14 +15,18 @@ public struct IDXDataset: ImageDataset {
 
   /// - Throws: ``MingleError`` (`badData`) for a wrong magic number or length, unequal counts, or a
   ///   label out of range.
-  public init(images imagePath: String, labels labelPath: String, classNames: [String]? = nil) throws
+  public init(images imagePath: String, labels labelPath: String, classNames: [String]? = nil)
+    throws
   {
     images = try FileContents(imagePath)
     let shape = try images.idxShape(dimensions: 3)
     let labelFile = try FileContents(labelPath)
     let labelShape = try labelFile.idxShape(dimensions: 1)
-    guard shape[0] > 0, shape[1] > 0, shape[2] > 0 else {
-      throw noSamples(in: imagePath, expected: "pictures")
+    guard shape[0] > 0, (1...1 << 14).contains(shape[1]), (1...1 << 14).contains(shape[2]) else {
+      throw MingleError(
+        .badData, "no pictures of a usable size", in: imagePath,
+        expected: "at least one, with sides of 1 to \(1 << 14) pixels",
+        got: shape.map(String.init).joined(separator: " x "))
     }
     guard shape[0] == labelShape[0] else {
       throw MingleError(

@@ -71,7 +71,8 @@ struct TarContents {
     file = try MappedFile(path)
     guard !file.withUnsafeBytes(isGzip) else {
       throw MingleError(
-        .badData, "a compressed tar file", in: path, expected: "a plain one, which is read in place",
+        .badData, "a compressed tar file", in: path,
+        expected: "a plain one, which is read in place",
         next: "run gunzip on it")
     }
     var pictures: [Picture] = []
@@ -100,12 +101,13 @@ struct TarContents {
     }
   }
 
-  /// The names of the first folders when these are parts (`train`, `test`), not classes.
-  var parts: Set<String>? {
-    let names = Set(pictures.compactMap(\.folders.first))
-    let isSplit =
-      names.contains("train") && names.allSatisfy { DatasetSplit(folder: $0) != nil }
-      && pictures.allSatisfy { $0.folders.count > 1 }
-    return isSplit ? names : nil
+  /// The first folders when these are parts (`train`, `test`), not classes.
+  var parts: [DatasetSplit: String]? {
+    var parts: [DatasetSplit: String] = [:]
+    for name in Set(pictures.compactMap(\.folders.first)) {
+      guard let split = DatasetSplit(folder: name) else { return nil }
+      parts[split] = name
+    }
+    return parts[.train] != nil && pictures.allSatisfy { $0.folders.count > 1 } ? parts : nil
   }
 }

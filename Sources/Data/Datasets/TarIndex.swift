@@ -36,8 +36,10 @@ private struct TarReader {
       try check(header, at: offset)
 
       let type = header[156]
-      let isExtension = [UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"),
-        UInt8(ascii: "K")].contains(type)
+      let isExtension = [
+        UInt8(ascii: "x"), UInt8(ascii: "g"), UInt8(ascii: "L"),
+        UInt8(ascii: "K"),
+      ].contains(type)
       let size = try (isExtension ? nil : longSize) ?? number(header[124..<136], at: offset)
       let start = offset + Self.block
       guard size >= 0, size <= bytes.count - start else { throw truncated() }
@@ -129,10 +131,11 @@ private struct TarReader {
       guard let equals = record.firstIndex(of: UInt8(ascii: "=")) else {
         throw damaged("a damaged pax header", at: offset)
       }
-      records.append((
-        String(decoding: record[..<equals], as: UTF8.self),
-        String(decoding: record[(equals + 1)...], as: UTF8.self)
-      ))
+      records.append(
+        (
+          String(decoding: record[..<equals], as: UTF8.self),
+          String(decoding: record[(equals + 1)...], as: UTF8.self)
+        ))
       rest = rest[(rest.startIndex + length)...]
     }
     return records

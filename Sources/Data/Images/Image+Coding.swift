@@ -57,7 +57,8 @@ extension Image {
     defer { free(bytes) }
     try codec("PNG", kind: .failed, what: "the picture cannot be written") {
       ci_encode_png(
-        pixels, Int32(clamping: width), Int32(clamping: height), Int32(channels), &bytes, &count, $0)
+        pixels, Int32(clamping: width), Int32(clamping: height), Int32(channels), &bytes, &count, $0
+      )
     }
     return Array(UnsafeBufferPointer(start: bytes, count: count))
   }

@@ -95,8 +95,9 @@ extension Image {
         }
       }
     }
-    let tables = (0..<channels).flatMap { c in
-      table(Array(histograms[(256 * c)..<(256 * (c + 1))]))?.map(clipped) ?? Array(0...255)
+    let tables = (0..<channels).flatMap { c -> [UInt8] in
+      let histogram = Array(histograms[(256 * c)..<(256 * (c + 1))])
+      return table(histogram)?.map(clipped) ?? Array(0...255)
     }
     return mapped(by: tables)
   }

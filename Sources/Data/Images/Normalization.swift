@@ -59,7 +59,8 @@ extension Preprocessing {
         expected: "mean and standard deviation for 1 or 3 channels",
         got: "\(mean.count) and \(standardDeviation.count)")
     }
-    guard standardDeviation.allSatisfy({ $0 > 0 && $0.isFinite }), mean.allSatisfy(\.isFinite) else {
+    guard standardDeviation.allSatisfy({ $0 > 0 && $0.isFinite }), mean.allSatisfy(\.isFinite)
+    else {
       throw failure(
         "a normalisation that cannot be", expected: "standard deviations above 0",
         got: "\(standardDeviation)")

@@ -1,0 +1,142 @@
+import Models
+import Torch
+
+/// Forms batches of a data set, on threads of its own.
+///
+/// A batch depends only on the data, the preprocessing, the augmentation, the options without
+/// `workers` and `prefetch`, and its place (epoch, position): every random number is keyed by these,
+/// so a run that starts in the middle of an epoch goes on as if it had never stopped.
+public final class BatchLoader: Sendable {
+  public let dataset: any ImageDataset
+  public let preprocessing: Preprocessing
+  public let augmentation: Augmentation
+  public let options: LoaderOptions
+  private let normalization: Normalization
+  private let cache: ImageCache?
+
+  /// - Throws: ``MingleError`` (`usage`) for options or an augmentation that cannot be; (`badData`)
+  ///   when there is no sample, or fewer than a batch and short ones are dropped.
+  public init(
+    _ dataset: any ImageDataset, preprocessing: Preprocessing, augmentation: Augmentation = .none,
+    options: LoaderOptions = LoaderOptions()
+  ) throws {
+    try preprocessing.checkForPictures()
+    try augmentation.validate()
+    for (name, value, range) in [
+      ("batch size", options.batchSize, 1...1 << 20), ("workers", options.workers, 1...256),
+      ("prefetch", options.prefetch, 1...4096), ("cache bytes", options.cacheBytes, 0...Int.max),
+    ] where !range.contains(value) {
+      throw MingleError(
+        .usage, "\(name) out of range",
+        expected: "\(range.lowerBound) to \(range.upperBound)", got: "\(value)")
+    }
+    guard dataset.count > 0 else { throw noSamples(in: dataset.name, expected: "at least one") }
+    guard !options.dropsLast || dataset.count >= options.batchSize else {
+      throw MingleError(
+        .badData, "fewer samples than a batch", in: dataset.name,
+        expected: "at least \(options.batchSize)", got: "\(dataset.count)",
+        next: "choose a batch size of at most \(dataset.count)")
+    }
+    self.dataset = dataset
+    self.preprocessing = preprocessing
+    self.augmentation = augmentation
+    self.options = options
+    normalization = Normalization(preprocessing)
+    let isCached = !dataset.isDecoded && options.cacheBytes > 0
+    cache = isCached ? ImageCache(count: dataset.count, limit: options.cacheBytes) : nil
+  }
+
+  public var batchesPerEpoch: Int {
+    let size = options.batchSize
+    return options.dropsLast ? dataset.count / size : (dataset.count + size - 1) / size
+  }
+
+  /// The batches of an epoch from position `start` on.
+  public func batches(epoch: Int, from start: Int = 0) -> BatchStream {
+    precondition(
+      epoch >= 0 && (0...batchesPerEpoch).contains(start),
+      "batch \(start) of \(batchesPerEpoch) in epoch \(epoch)")
+    return BatchStream(self, epoch: epoch, from: start)
+  }
+
+  /// The samples of an epoch in their order.
+  func order(epoch: Int) -> [Int] {
+    guard options.isShuffled else { return Array(0..<dataset.count) }
+    var random = RandomNumbers(seed: options.seed, .order, epoch: epoch)
+    return random.permutation(dataset.count)
+  }
+
+  /// Prepares one batch; nil when none of its samples can be read and such samples are skipped.
+  func batch(at position: Int, epoch: Int, order: [Int]) throws -> Batch? {
+    let size = preprocessing.imageSize
+    let channels = normalization.channels
+    let places =
+      (position * options.batchSize)
+      ..<min(
+        (position + 1) * options.batchSize, dataset.count)
+    let imageCount = channels * size.height * size.width
+    let room = Tensor.empty([places.count, channels, size.height, size.width])
+    var indices: [Int] = []
+    var broken: [BrokenSample] = []
+    var targets: [Float]?
+    try room.withUnsafeMutableBytes { bytes in
+      let values = bytes.bindMemory(to: Float.self)
+      for place in places {
+        let output = UnsafeMutableBufferPointer(
+          rebasing: values[(indices.count * imageCount)...].prefix(imageCount))
+        do throws(MingleError) {
+          try write(order[place], place: place, epoch: epoch, to: output)
+          indices.append(order[place])
+        } catch {
+          guard options.skipsBroken else { throw error }
+          broken.append(BrokenSample(index: order[place], error: error))
+        }
+      }
+      if augmentation.hasSoftTargets {
+        var random = RandomNumbers(seed: options.seed, .batch, epoch: epoch, position: position)
+        targets = augmentation.mix(
+          values, channels: channels, size: size, labels: indices.map(dataset.label),
+          classCount: dataset.classCount, random: &random)
+      }
+    }
+    if indices.isEmpty { return nil }
+    return Batch(
+      images: indices.count == places.count ? room : room.prefix(indices.count, of: imageCount),
+      labels: Tensor(indices.map { Int64(dataset.label(at: $0)) }),
+      targets: targets.map { Tensor($0, shape: [indices.count, dataset.classCount]) },
+      indices: indices, position: position, broken: broken)
+  }
+
+  /// Decodes, augments and normalises one sample.
+  private func write(
+    _ index: Int, place: Int, epoch: Int, to output: UnsafeMutableBufferPointer<Float>
+  ) throws(MingleError) {
+    let image: Image
+    do {
+      image = try cache?.image(at: index, of: dataset) ?? dataset.image(at: index)
+    } catch let error as MingleError {
+      throw error
+    } catch {
+      throw MingleError(
+        .badData, "the sample cannot be read (\(error))", in: dataset.sampleName(at: index))
+    }
+    var random = RandomNumbers(seed: options.seed, .sample, epoch: epoch, position: place)
+    let changed = augmentation.apply(to: image, for: preprocessing, random: &random)
+    guard let base = output.baseAddress else { return }
+    normalization.write(changed, to: base)
+    augmentation.erase(
+      output, channels: normalization.channels, size: preprocessing.imageSize, random: &random)
+  }
+}
+
+extension Tensor {
+  /// A copy of the first `count` of the pictures along dimension 0.
+  fileprivate func prefix(_ count: Int, of imageCount: Int) -> Tensor {
+    withUnsafeBytes { bytes in
+      let part = bytes[..<(count * imageCount * MemoryLayout<Float>.stride)]
+      return Tensor(
+        copying: UnsafeRawBufferPointer(rebasing: part), shape: [count] + shape.dropFirst(),
+        dtype: .float32)
+    }
+  }
+}

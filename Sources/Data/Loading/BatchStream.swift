@@ -1,0 +1,119 @@
+import Foundation
+import Synchronization
+import Torch
+
+/// The batches of an epoch in order, prepared ahead on threads. Letting go of it stops the threads.
+public final class BatchStream: Sendable {
+  private let queue: BatchQueue
+
+  init(_ loader: BatchLoader, epoch: Int, from start: Int) {
+    queue = BatchQueue(start: start, end: loader.batchesPerEpoch, ahead: loader.options.prefetch)
+    let order = loader.order(epoch: epoch)
+    let workers = min(loader.options.workers, loader.batchesPerEpoch - start)
+    for _ in 0..<workers {
+      // The threads hold the queue, not the stream: its end is theirs.
+      let thread = Thread { [queue] in
+        while let position = queue.take() {
+          let result = Result { try loader.batch(at: position, epoch: epoch, order: order) }
+          queue.put(result, at: position)
+        }
+      }
+      thread.name = "mingle.data"
+      thread.start()
+    }
+  }
+
+  deinit { queue.stop() }
+
+  /// Waits for the next batch; nil at the epoch's end. With `skipsBroken`, a batch of which no sample
+  /// can be read is passed over.
+  ///
+  /// - Throws: ``MingleError`` that names the first sample, in the epoch's order, that cannot be
+  ///   read; the stream then ends.
+  public func next() throws -> Batch? {
+    while let result = queue.next() {
+      do {
+        if let batch = try result.get() { return batch }
+      } catch {
+        queue.stop()
+        throw error
+      }
+    }
+    return nil
+  }
+}
+
+/// The queue between the threads that prepare batches and the one that uses them.
+///
+/// The mutex holds the state; the condition only wakes waiting threads, and is locked around each
+/// look at the state that may end in waiting.
+private final class BatchQueue: Sendable {
+  private struct State {
+    /// The next position to prepare and the next to hand out.
+    var prepared: Int
+    var used: Int
+    var results: [Int: Result<Batch?, any Error>] = [:]
+    var isStopped = false
+  }
+
+  private let state: Mutex<State>
+  private let changed = NSCondition()
+  private let end: Int
+  private let ahead: Int
+
+  init(start: Int, end: Int, ahead: Int) {
+    state = Mutex(State(prepared: start, used: start))
+    self.end = end
+    self.ahead = ahead
+  }
+
+  /// The position of a batch to prepare; waits while enough are ready; nil when there is none left.
+  func take() -> Int? {
+    wait { state in
+      if state.isStopped || state.prepared >= end { return .some(nil) }
+      guard state.prepared - state.used < ahead else { return nil }
+      state.prepared += 1
+      return state.prepared - 1
+    }
+  }
+
+  func put(_ result: Result<Batch?, any Error>, at position: Int) {
+    change { $0.results[position] = result }
+  }
+
+  /// The next batch in order; nil at the end.
+  func next() -> Result<Batch?, any Error>? {
+    let result: Result<Batch?, any Error>? = wait { state in
+      if state.isStopped || state.used >= end { return .some(nil) }
+      guard let result = state.results.removeValue(forKey: state.used) else { return nil }
+      state.used += 1
+      return result
+    }
+    changed.withLock { changed.broadcast() }
+    return result
+  }
+
+  func stop() {
+    change { state in
+      state.isStopped = true
+      state.results = [:]
+    }
+  }
+
+  private func change(_ body: (inout sending State) -> Void) {
+    changed.withLock {
+      state.withLock { body(&$0) }
+      changed.broadcast()
+    }
+  }
+
+  /// Calls `look` at each change until it gives a value.
+  private func wait<Value: Sendable>(_ look: (inout State) -> Value?) -> Value {
+    changed.withLock {
+      while true {
+        if let value = state.withLock({ look(&$0) }) { return value }
+        changed.wait()
+      }
+    }
+  }
+}
