@@ -68,6 +68,13 @@ int ct_gradients(const CTTensor *outputs, const CTTensor *outputGradients, int32
     auto gradients = torch::autograd::grad(
         list(outputs, outputCount), list(inputs, inputCount), list(outputGradients, outputCount),
         retainGraph != 0, createGraph != 0, /*allow_unused=*/true);
+    for (auto &gradient : gradients) {
+      if (!gradient.defined()) continue;
+      bool isShared = gradient.storage().use_count() > 1;
+      if (isShared || !gradient.is_contiguous()) {
+        gradient = gradient.clone(at::MemoryFormat::Contiguous);
+      }
+    }
     for (int i = 0; i < inputCount; ++i) results[i] = ctorch::give(gradients[i]);
   });
 }

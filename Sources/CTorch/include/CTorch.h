@@ -85,7 +85,8 @@ int ct_requires_grad(CTTensor tensor);
 int ct_set_requires_grad(CTTensor tensor, int value);
 /// Sets this thread's gradient mode; returns the mode before.
 int ct_grad_mode(int enabled);
-/// Gradients of `outputs` with respect to `inputs`, null where an input does not matter.
+/// Gradients of `outputs` with respect to `inputs`, null where an input does not matter. Each has
+/// contiguous memory of its own: autograd gives one tensor for both terms of a sum.
 int ct_gradients(const CTTensor *outputs, const CTTensor *outputGradients, int32_t outputCount,
                  const CTTensor *inputs, int32_t inputCount, int retainGraph, int createGraph,
                  CTTensor *results);
