@@ -70,10 +70,8 @@ public final class BatchLoader: Sendable {
   func batch(at position: Int, epoch: Int, order: [Int]) throws -> Batch? {
     let size = preprocessing.imageSize
     let channels = normalization.channels
-    let places =
-      (position * options.batchSize)
-      ..<min(
-        (position + 1) * options.batchSize, dataset.count)
+    let first = position * options.batchSize
+    let places = first..<min(first + options.batchSize, dataset.count)
     let imageCount = channels * size.height * size.width
     let room = Tensor.empty([places.count, channels, size.height, size.width])
     var indices: [Int] = []
