@@ -49,7 +49,8 @@ public enum Initializer: Sendable, Hashable {
 
   private func fans(_ shape: [Int]) -> (in: Double, out: Double) {
     let receptive = shape.dropFirst(2).reduce(1, *)
-    return (Double((shape.count > 1 ? shape[1] : shape[0]) * receptive), Double(shape[0] * receptive))
+    let inputs = shape.count > 1 ? shape[1] : shape[0]
+    return (Double(inputs * receptive), Double(shape[0] * receptive))
   }
 
   private func uniform(_ shape: [Int], _ bound: Double, _ generator: Generator) -> Tensor {
