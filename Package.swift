@@ -69,6 +69,7 @@ let package = Package(
       name: "TorchTests", dependencies: ["Torch", "TestSupport"], linkerSettings: runLocally),
     .testTarget(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
+      exclude: ["Golden"],
       linkerSettings: runLocally),
     .testTarget(
       name: "ModelsTests", dependencies: ["Models", "TestSupport"], resources: [.copy("Fixtures")],

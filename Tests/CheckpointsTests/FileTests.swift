@@ -4,13 +4,6 @@ import TestSupport
 import Testing
 import Torch
 
-/// The error that `body` throws; the test fails if it throws none, or none of ours.
-func mingleError(
-  _ body: () throws -> Void, sourceLocation: SourceLocation = #_sourceLocation
-) -> MingleError? {
-  #expect(throws: MingleError.self, sourceLocation: sourceLocation, performing: body)
-}
-
 @Suite struct MappedFileTests {
   @Test func readsBytes() throws {
     let folder = try TemporaryFolder()

@@ -16,12 +16,18 @@ package final class TemporaryFolder: Sendable {
   /// The path of `name` inside the folder.
   package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-  /// Writes a file and returns its path.
+  /// Writes a file, a new one also where there is one (which may be mapped), and returns its path.
   @discardableResult
   package func write(_ bytes: [UInt8], to name: String) throws -> String {
     let path = self(name)
+    try? FileManager.default.removeItem(atPath: path)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     return path
+  }
+
+  /// Reads a file.
+  package func bytes(_ name: String) throws -> [UInt8] {
+    try [UInt8](Data(contentsOf: URL(fileURLWithPath: self(name))))
   }
 
   /// The names inside, sorted; hidden ones too.

@@ -15,11 +15,11 @@ package func gunzip(
   var rest = bytes
   repeat {
     let used = try inflate(
-      rest, windowBits: MAX_WBITS + 16, into: &output, limit: limit, path: path)
+      rest, windowBits: MAX_WBITS + 16, into: &output, path: path,
+      until: .streamEnds(atMost: limit))
     rest = UnsafeRawBufferPointer(rebasing: rest[used...])
     // Some programs fill the last block with zeros.
-    if rest.allSatisfy({ $0 == 0 }) { break }
-  } while true
+  } while !rest.allSatisfy { $0 == 0 }
   return output
 }
 
@@ -30,13 +30,27 @@ package func inflateRaw(
   _ bytes: UnsafeRawBufferPointer, count: Int, path: String
 ) throws -> [UInt8] {
   var output: [UInt8] = []
-  let used = try inflate(bytes, windowBits: -MAX_WBITS, into: &output, limit: count, path: path)
+  let used = try inflate(
+    bytes, windowBits: -MAX_WBITS, into: &output, path: path, until: .streamEnds(atMost: count))
   guard output.count == count, used == bytes.count else {
     throw MingleError(
       .badData, "compressed data of another length than declared", in: path,
-      expected: "\(count) bytes", got: "\(output.count)", next: damagedFileAdvice)
+      expected: "\(count) bytes from \(bytes.count)", got: "\(output.count) from \(used)",
+      next: damagedFileAdvice)
   }
   return output
+}
+
+/// Unpacks the first `count` bytes, or fewer if there are no more, of a deflate stream.
+///
+/// - Throws: ``MingleError`` (`badData`) for corrupt data.
+func inflateRawPrefix(
+  _ bytes: UnsafeRawBufferPointer, count: Int, path: String
+) throws -> [UInt8] {
+  var output: [UInt8] = []
+  _ = try inflate(
+    bytes, windowBits: -MAX_WBITS, into: &output, path: path, until: .outputHas(count))
+  return Array(output.prefix(count))
 }
 
 /// Whether the bytes begin as a gzip file does.
@@ -44,17 +58,35 @@ package func isGzip(_ bytes: UnsafeRawBufferPointer) -> Bool {
   bytes.count >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8
 }
 
-/// CRC-32 (IEEE 802.3), as in zip and gzip files.
-package func crc32(of bytes: UnsafeRawBufferPointer) -> UInt32 {
-  UInt32(truncatingIfNeeded: crc32_z(0, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
+/// CRC-32 (IEEE 802.3), as in zip and gzip files; `checksum` is that of the bytes before these.
+package func crc32(of bytes: UnsafeRawBufferPointer, after checksum: UInt32 = 0) -> UInt32 {
+  // zlib takes no bytes for a request of the first checksum.
+  guard let start = bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count > 0 else {
+    return checksum
+  }
+  return UInt32(truncatingIfNeeded: crc32_z(UInt(checksum), start, bytes.count))
 }
 
 let damagedFileAdvice = "copy or download the file again"
 
-/// Unpacks one stream at the start of `bytes`; returns its length there.
+private enum Goal {
+  /// The whole stream, whose output must not exceed a limit.
+  case streamEnds(atMost: Int)
+  /// Only so many bytes of output.
+  case outputHas(Int)
+
+  var count: Int {
+    switch self {
+    case .streamEnds(let limit): limit
+    case .outputHas(let count): count
+    }
+  }
+}
+
+/// Unpacks one stream at the start of `bytes`; returns how many of them were read.
 private func inflate(
-  _ bytes: UnsafeRawBufferPointer, windowBits: CInt, into output: inout [UInt8], limit: Int,
-  path: String
+  _ bytes: UnsafeRawBufferPointer, windowBits: CInt, into output: inout [UInt8], path: String,
+  until goal: Goal
 ) throws -> Int {
   func failure(_ what: String) -> MingleError {
     MingleError(.badData, what, in: path, next: damagedFileAdvice)
@@ -70,7 +102,8 @@ private func inflate(
   }
   defer { inflateEnd(stream) }
 
-  var piece = [UInt8](repeating: 0, count: 1 << 18)
+  // One byte more than wanted shows a stream that is too long.
+  var piece = [UInt8](repeating: 0, count: min(goal.count, 1 << 18 - 1) + 1)
   var used = 0
   while true {
     // zlib counts in 32 bits.
@@ -85,12 +118,13 @@ private func inflate(
       return (status, Int(stream.pointee.avail_in), room.count - Int(stream.pointee.avail_out))
     }
     used += input.count - left
-    guard output.count + produced <= limit else {
+    if case .streamEnds(let limit) = goal, produced > limit - output.count {
       throw MingleError(
         .badData, "compressed data larger than it may be", in: path,
         expected: "at most \(limit) bytes", next: "unpack the file by hand if you trust it")
     }
     output.append(contentsOf: piece[..<produced])
+    if case .outputHas(let count) = goal, output.count >= count { return used }
     switch status {
     case Z_STREAM_END: return used
     case Z_OK where produced > 0 || left < input.count: continue

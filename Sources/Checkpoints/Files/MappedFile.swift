@@ -89,4 +89,10 @@ package final class MappedFile: Sendable {
     }
     return withUnsafeBytes { Array($0[range]) }
   }
+
+  /// A tensor over the mapping itself; nil where its elements are not aligned. The bytes must exist.
+  func borrowing(at offset: Int, shape: [Int], dtype: DType) -> Tensor? {
+    guard let base, offset % dtype.byteCount == 0 else { return nil }
+    return Tensor(borrowing: base + offset, shape: shape, dtype: dtype, owner: self)
+  }
 }

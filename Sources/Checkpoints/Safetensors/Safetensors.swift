@@ -1,0 +1,38 @@
+import Torch
+
+/// A safetensors file, memory-mapped: opening reads the header, and a tensor borrows its bytes.
+///
+/// Format: <https://github.com/huggingface/safetensors>.
+public struct Safetensors: TensorArchive {
+  private let file: MappedFile
+  private let header: SafetensorsHeader
+
+  /// Maps the file and checks its header.
+  ///
+  /// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when it is not
+  ///   a valid safetensors file or has a dtype that Mingle does not read.
+  public init(at path: String) throws { try self.init(MappedFile(path)) }
+
+  init(_ file: MappedFile) throws {
+    self.file = file
+    header = try SafetensorsHeader(reading: file)
+  }
+
+  public var path: String { file.path }
+  public var names: [String] { header.names }
+  public var metadata: [String: String] { header.metadata }
+
+  public func shape(of name: String) throws -> [Int] { try entry(name).shape }
+  public func dtype(of name: String) throws -> DType { try entry(name).dtype }
+
+  public func tensor(named name: String) throws -> Tensor {
+    let entry = try entry(name)
+    return try file.tensor(
+      at: entry.bytes.lowerBound, shape: entry.shape, dtype: entry.dtype, name: name)
+  }
+
+  private func entry(_ name: String) throws -> SafetensorsHeader.Entry {
+    guard let entry = header.entries[name] else { throw missing(name) }
+    return entry
+  }
+}
