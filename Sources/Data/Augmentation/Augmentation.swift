@@ -151,6 +151,14 @@ extension Augmentation {
 // MARK: Decoding: a key that is not there keeps its default.
 
 extension Augmentation {
+  package enum CodingKeys: String, CodingKey, CaseIterable {
+    case padding, mixup
+    case randomResizedCrop = "random_resized_crop", horizontalFlip = "horizontal_flip"
+    case colorJitter = "color_jitter", randAugment = "rand_augment"
+    case randomErasing = "random_erasing", cutMix = "cut_mix"
+    case labelSmoothing = "label_smoothing"
+  }
+
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self = .none

@@ -10,7 +10,7 @@ public enum TokenAxis: Sendable, Hashable {
 }
 
 /// How the weights of a fixed number of tokens are fitted to another image size.
-public enum TokenResizing: String, Sendable, CaseIterable {
+public enum TokenResizing: String, Codable, Sendable, CaseIterable {
   /// Bicubic interpolation over the grid. Weights that sum over tokens are scaled by
   /// `S / S'`, so that a constant image gives the response it gave before.
   case interpolate

@@ -72,7 +72,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Hashable {
 }
 
 extension OptimizerConfiguration {
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case name, momentum, nesterov, beta1, beta2, epsilon
     case weightDecay = "weight_decay"
   }

@@ -80,7 +80,7 @@ public struct Schedule: Codable, Sendable, Hashable {
 
 /// Decoding takes what is not given from the defaults.
 extension Schedule {
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case name, minimum, warmup, factor, milestones, interval
     case learningRate = "learning_rate", warmupStart = "warmup_start"
   }

@@ -1,0 +1,39 @@
+import Models
+import Torch
+
+extension Recipe {
+  /// The model before its first step, for data of the given classes.
+  ///
+  /// - Throws: ``MingleError`` for a model, a setting or weights that do not fit.
+  func initialCheckpoint(classNames: [String]) throws -> ModelCheckpoint {
+    var settings = settings
+    if let classes = settings["classes"], Int(classes) != classNames.count {
+      throw MingleError(
+        .usage, "the recipe's classes are not the data's", in: data, expected: classes,
+        got: "\(classNames.count)", next: "leave 'classes' out of the settings")
+    }
+    settings["classes"] = "\(classNames.count)"
+    let generator = Generator(seed: seed)
+    var checkpoint: ModelCheckpoint
+    if let weights {
+      checkpoint = try .load(
+        weights,
+        LoadOptions(
+          model: model, settings: settings, head: .fresh(generator), resizeTokens: resizeTokens))
+    } else {
+      checkpoint = try .fresh(model, settings: settings, generator: generator)
+    }
+    checkpoint.labels = classNames
+    checkpoint.provenance = [
+      "tool": "mingle", "data": data, "seed": "\(seed)", "initial_weights": weights ?? "none",
+    ]
+    return checkpoint
+  }
+}
+
+extension Duration {
+  /// The whole duration in seconds.
+  var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

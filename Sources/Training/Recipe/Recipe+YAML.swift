@@ -1,0 +1,84 @@
+import Data
+import Foundation
+import Layers
+import Torch
+import Yams
+
+extension Recipe {
+  /// Reads a recipe; a run's `config.yaml` is one.
+  ///
+  /// - Throws: ``MingleError`` if the file is missing, is no YAML, or has a key or value that cannot
+  ///   be, with the line or the nearest key.
+  public init(contentsOf path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw MingleError(.missingInput, "the recipe cannot be read", in: path)
+    }
+    try self.init(yaml: String(decoding: data, as: UTF8.self), from: path)
+  }
+
+  /// Reads a recipe from YAML text; `path` names it in errors.
+  public init(yaml: String, from path: String? = nil) throws {
+    do {
+      let node = try Yams.compose(yaml: yaml)
+      if let mapping = node?.mapping { try Recipe.checkKeys(of: mapping, in: path) }
+      self = try YAMLDecoder().decode(Recipe.self, from: yaml)
+    } catch let error as MingleError {
+      throw error
+    } catch let error as YamlError {
+      throw MingleError(.badData, "no valid YAML: \(error)", in: path)
+    } catch let error as DecodingError {
+      let (field, why) = error.fieldAndReason
+      throw MingleError(.usage, "the recipe's '\(field)' cannot be read: \(why)", in: path)
+    }
+  }
+
+  /// The recipe as YAML, every key with its value.
+  public func yaml() throws -> String {
+    let encoder = YAMLEncoder()
+    encoder.options.sortKeys = false
+    return try encoder.encode(self)
+  }
+
+  /// The keys below a key; a typing error in a recipe must not be passed over.
+  private static let nestedKeys: [String: [String]] = [
+    "": CodingKeys.allCases.map(\.rawValue),
+    "optimizer": OptimizerConfiguration.CodingKeys.allCases.map(\.rawValue),
+    "schedule": Schedule.CodingKeys.allCases.map(\.rawValue),
+    "augmentation": Augmentation.CodingKeys.allCases.map(\.rawValue),
+  ]
+
+  private static func checkKeys(
+    of mapping: Node.Mapping, under parent: String = "", in path: String?
+  ) throws {
+    guard let known = nestedKeys[parent] else { return }
+    for (key, value) in mapping {
+      let name = key.string ?? "?"
+      guard known.contains(name) else {
+        throw MingleError(
+          .usage, "the recipe has no key '\(parent.isEmpty ? "" : parent + ".")\(name)'",
+          in: key.mark.map { "\(path ?? "recipe"), line \($0.line)" } ?? path,
+          next: nearest(to: name, among: known).map { "did you mean '\($0)'?" }
+            ?? "the keys are: \(known.sorted().joined(separator: ", "))")
+      }
+      if parent.isEmpty, let inner = value.mapping {
+        try checkKeys(of: inner, under: name, in: path)
+      }
+    }
+  }
+}
+
+extension DecodingError {
+  fileprivate var fieldAndReason: (field: String, reason: String) {
+    switch self {
+    case .typeMismatch(_, let context), .valueNotFound(_, let context),
+      .dataCorrupted(let context):
+      let reason = (context.underlyingError as? MingleError).map(\.description)
+      return (
+        context.codingPath.map(\.stringValue).joined(separator: "."),
+        reason ?? context.debugDescription
+      )
+    case .keyNotFound(let key, _): return (key.stringValue, "it is missing")
+    @unknown default: return ("?", "\(self)")
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import Checkpoints
+import Foundation
+import Models
+import Torch
+
+/// Where a run stands; with the tensors beside it, all that its continuation depends on.
+struct RunState: Codable {
+  /// The epoch under way, from 0, and its next batch.
+  var epoch = 0
+  var nextBatch = 0
+  /// Steps of the optimizer that are done.
+  var step = 0
+  /// Of the epoch under way: loss times samples, samples, and seconds.
+  var lossSum = 0.0
+  var sampleCount = 0
+  var epochSeconds = 0.0
+  var skipped = 0
+  /// Time spent training, in seconds.
+  var seconds = 0.0
+  var best: EpochReport?
+  var last: EpochReport?
+  /// Lengths of the logs in bytes: a resumed run goes on from there.
+  var logBytes: UInt64 = 0
+  var metricsBytes: UInt64 = 0
+}
+
+/// The folder of a run: `config.yaml`, `log.jsonl`, `metrics.csv`, `last/`, `best/`, `report.html`.
+///
+/// `last` and `best` are replaced as a whole, so that a crash at any moment leaves complete ones.
+struct RunFolder {
+  let path: String
+
+  private var configuration: String { "\(path)/config.yaml" }
+
+  /// Makes a new run's folder.
+  ///
+  /// - Throws: ``MingleError`` if something is there already, or it cannot be written.
+  init(creating path: String, recipe: Recipe) throws {
+    self.path = path
+    let manager = FileManager.default
+    if manager.fileExists(atPath: path) {
+      guard let contents = try? manager.contentsOfDirectory(atPath: path) else {
+        throw MingleError(.usage, "a file is where the run's folder should be", in: path)
+      }
+      guard contents.isEmpty else {
+        let isRun = contents.contains("config.yaml")
+        throw MingleError(
+          .usage, isRun ? "there is a run already" : "the folder is not empty", in: path,
+          next: isRun ? "pass --resume to go on with it, or another --output" : "name another one")
+      }
+    }
+    do {
+      try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw MingleError(
+        .failed, "the run's folder cannot be made", in: path,
+        next: "check that the folder above it is writable")
+    }
+    try writeAtomically(recipe.yaml(), to: configuration)
+  }
+
+  /// Opens the folder of a run to go on with.
+  ///
+  /// - Throws: ``MingleError`` if there is no run.
+  init(opening path: String) throws {
+    self.path = path
+    guard FileManager.default.fileExists(atPath: configuration) else {
+      throw MingleError(
+        .missingInput, "there is no run to resume", in: path, expected: "config.yaml and last/")
+    }
+  }
+
+  func recipe() throws -> Recipe { try Recipe(contentsOf: configuration) }
+
+  // MARK: - Checkpoints
+
+  /// Writes `last`, and `best` too if this is the best.
+  ///
+  /// - Parameter tensors: what the next steps depend on besides the weights in `checkpoint`.
+  func save(
+    _ checkpoint: ModelCheckpoint, tensors: [String: Tensor], state: RunState, isBest: Bool
+  ) throws {
+    func write(to folder: String) throws {
+      try checkpoint.write(to: "\(folder)/model.safetensors")
+      try Safetensors.write(tensors, to: "\(folder)/optimizer.safetensors")
+      try writeAtomically(json(state), to: "\(folder)/state.json")
+      try writeAtomically(json(checkpoint.preprocessing), to: "\(folder)/preprocess.json")
+      let labels = (checkpoint.labels ?? []).map { $0 + "\n" }.joined()
+      try writeAtomically(labels, to: "\(folder)/labels.txt")
+    }
+    // `best` first: a crash between the two repeats the steps since the last save, and writes the
+    // same `best` again.
+    if isBest { try replaceFolder(at: "\(path)/best", write) }
+    try replaceFolder(at: "\(path)/last", write)
+  }
+
+  /// What was saved last, or nil if the run ended before its first save.
+  func restore() throws -> (weights: [String: Tensor], tensors: [String: Tensor], state: RunState)? {
+    guard let folder = try readableFolder(at: "\(path)/last") else { return nil }
+    let file = "\(folder)/state.json"
+    guard let data = FileManager.default.contents(atPath: file),
+      let state = try? JSONDecoder().decode(RunState.self, from: data)
+    else { throw MingleError(.badData, "the run's state cannot be read", in: file) }
+    return (
+      try Safetensors(at: "\(folder)/model.safetensors").tensors(),
+      try Safetensors(at: "\(folder)/optimizer.safetensors").tensors(), state
+    )
+  }
+
+  // MARK: - Logs
+
+  /// Opens `name` for appending after its first `length` bytes; what follows them is cut off.
+  func log(_ name: String, from length: UInt64) throws -> RunLog {
+    try RunLog("\(path)/\(name)", from: length)
+  }
+
+  private func json(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+  }
+}
+
+/// A text file that grows line by line, and whose length is part of a run's state.
+final class RunLog {
+  private let path: String
+  private let handle: FileHandle
+  private var pending = Data()
+  /// Bytes in the file once it is flushed.
+  private(set) var length: UInt64
+
+  init(_ path: String, from length: UInt64) throws {
+    self.path = path
+    self.length = length
+    if !FileManager.default.fileExists(atPath: path) {
+      _ = FileManager.default.createFile(atPath: path, contents: nil)
+    }
+    guard let handle = FileHandle(forWritingAtPath: path) else {
+      throw MingleError(.failed, "the log cannot be written", in: path)
+    }
+    self.handle = handle
+    do {
+      guard try handle.seekToEnd() >= length else {
+        throw MingleError(
+          .badData, "the log is shorter than the run's state says", in: path,
+          expected: "\(length) bytes or more")
+      }
+      try handle.truncate(atOffset: length)
+    } catch let error as MingleError {
+      throw error
+    } catch {
+      throw MingleError(.failed, "the log cannot be written (\(error))", in: path)
+    }
+  }
+
+  func append(_ line: String) {
+    pending.append(contentsOf: (line + "\n").utf8)
+    length += UInt64(line.utf8.count + 1)
+  }
+
+  /// - Throws: ``MingleError`` if the disk is full.
+  func flush() throws {
+    guard !pending.isEmpty else { return }
+    do {
+      try handle.write(contentsOf: pending)
+    } catch {
+      throw MingleError(
+        .failed, "the log cannot be written (\(error))", in: path, next: "free some space")
+    }
+    pending.removeAll(keepingCapacity: true)
+  }
+}

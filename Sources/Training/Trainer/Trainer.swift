@@ -1,0 +1,323 @@
+import Data
+import Foundation
+import Layers
+import Models
+import Torch
+
+/// Trains an image classifier by a recipe, in a folder of its own.
+///
+/// ```swift
+/// let trainer = try Trainer(recipe, in: "runs/flowers")
+/// let result = try trainer.run { event in
+///   if case .epoch(let epoch) = event { print(epoch.validation.accuracy) }
+///   return .proceed
+/// }
+/// ```
+///
+/// A run that was stopped, or killed at any moment, and is resumed ends with the same weights, to
+/// the bit, as one that was not.
+public final class Trainer {
+  /// Ways to run that are no part of the recipe.
+  public enum Rehearsal: Sendable {
+    /// Two steps and two batches of evaluation, without a folder: does everything fit together?
+    case fastRun
+    /// Only the first batches of the training data, without augmentation, evaluated on themselves:
+    /// can the model learn them by heart?
+    case overfit(batches: Int)
+  }
+
+  public let recipe: Recipe
+  /// What is trained.
+  public var model: any VisionModel { checkpoint.model }
+
+  private let folder: RunFolder?
+  private let checkpoint: ModelCheckpoint
+  private let device: Device
+  private let training: BatchLoader
+  private let validation: BatchLoader
+  private let optimizer: any Optimizer
+  private let average: AveragedWeights?
+  private let generator: Generator
+  private let isFastRun: Bool
+  private var state = RunState()
+
+  /// Starts a run.
+  ///
+  /// - Parameter path: the run's folder, which must not hold anything yet; nil keeps nothing.
+  /// - Throws: ``MingleError`` for a recipe, data or weights that do not fit.
+  public convenience init(
+    _ recipe: Recipe, in path: String?, rehearsal: Rehearsal? = nil
+  ) throws {
+    try recipe.validate()
+    try self.init(recipe, rehearsal: rehearsal) { path in
+      try path.map { try RunFolder(creating: $0, recipe: recipe) }
+    } at: { path }
+  }
+
+  /// Goes on with the run in the folder `path`, by its own recipe.
+  ///
+  /// - Throws: ``MingleError`` if there is no run, or its files or its data have changed.
+  public convenience init(resuming path: String) throws {
+    let folder = try RunFolder(opening: path)
+    try self.init(folder.recipe(), rehearsal: nil) { _ in folder } at: { path }
+    guard let saved = try folder.restore() else { return }  // killed before its first save
+    try restore(saved.weights, saved.tensors, saved.state)
+  }
+
+  /// - Parameter makeFolder: called last, so that nothing is left behind when something is wrong.
+  private init(
+    _ recipe: Recipe, rehearsal: Rehearsal?, makeFolder: (String?) throws -> RunFolder?,
+    at path: () -> String?
+  ) throws {
+    device = try Device(parsing: recipe.device)
+    var (train, test) = try openTrainingData(
+      at: recipe.data, holdingOut: recipe.holdOut, seed: recipe.seed)
+    var augmentation = recipe.augmentation
+    if case .overfit(let batches) = rehearsal {
+      var random = RandomNumbers(seed: recipe.seed, .order)
+      let order = Array(0..<train.count).shuffled(using: &random)
+      train = DatasetSubset(train, indices: Array(order.prefix(batches * recipe.batchSize)))
+      test = train
+      augmentation = .none
+    }
+    checkpoint = try recipe.initialCheckpoint(classNames: train.classNames)
+    let model = checkpoint.model
+    model.freeze(recipe.freeze)
+    model.move(to: device)
+
+    var options = LoaderOptions.training(
+      batchSize: recipe.batchSize, seed: recipe.seed, workers: recipe.workers)
+    options.dropsLast = false
+    options.skipsBroken = recipe.skipBroken
+    training = try BatchLoader(
+      train, preprocessing: checkpoint.preprocessing, augmentation: augmentation, options: options)
+    options.isShuffled = false
+    validation = try BatchLoader(
+      test, preprocessing: checkpoint.preprocessing, options: options)
+    optimizer = try recipe.optimizer.make(for: model)
+    average = try recipe.emaDecay.map { try AveragedWeights(of: model, decay: $0) }
+    generator = Generator(seed: recipe.seed &+ 1)
+    isFastRun = if case .fastRun = rehearsal { true } else { false }
+    self.recipe = recipe
+    folder = isFastRun ? nil : try makeFolder(path())
+  }
+
+  // MARK: - Running
+
+  /// Trains to the end, or until `onEvent` wants to stop.
+  ///
+  /// - Throws: ``MingleError`` if loss or gradients are not finite, a picture cannot be read, or the
+  ///   disk is full; the run can be resumed from its last save.
+  @discardableResult
+  public func run(
+    _ onEvent: (TrainingEvent) throws -> TrainingAction = { _ in .proceed }
+  ) throws -> TrainingResult {
+    let log = try folder?.log("log.jsonl", from: state.logBytes)
+    let metrics = try folder?.log("metrics.csv", from: state.metricsBytes)
+    if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader) }
+    var wasStopped = try onEvent(.started(plan)) == .stop
+
+    while !wasStopped && state.epoch < epochCount {
+      wasStopped = try trainEpoch(log: log, onEvent)
+      if !wasStopped {
+        let report = try finishEpoch()
+        metrics?.append(report.csvRow)
+        log?.append(try line(["epoch": report]))
+        try save(log, metrics, isBest: report.isBest)
+        wasStopped = try onEvent(.epoch(report)) == .stop
+      } else {
+        try save(log, metrics, isBest: false)
+      }
+      if let folder, try onEvent(.saved(folder: folder.path)) == .stop { wasStopped = true }
+    }
+    return TrainingResult(
+      wasStopped: wasStopped && state.epoch < epochCount, best: state.best, last: state.last,
+      skipped: state.skipped, seconds: state.seconds)
+  }
+
+  private var epochCount: Int { isFastRun ? 1 : recipe.epochs }
+
+  private var stepsPerEpoch: Int {
+    let steps = (training.batchesPerEpoch + recipe.accumulation - 1) / recipe.accumulation
+    return isFastRun ? min(2, steps) : steps
+  }
+
+  private var plan: TrainingPlan {
+    TrainingPlan(
+      model: checkpoint.name, parameterCount: model.parameterCount,
+      trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
+      classCount: model.configuration.classes, epochs: epochCount, stepsPerEpoch: stepsPerEpoch,
+      stepsDone: state.step)
+  }
+
+  /// Trains from the state's batch to the epoch's end; true if it was stopped before.
+  private func trainEpoch(
+    log: RunLog?, _ onEvent: (TrainingEvent) throws -> TrainingAction
+  ) throws -> Bool {
+    model.setMode(.training(generator))
+    let stream = training.batches(epoch: state.epoch, from: state.nextBatch)
+    let clock = ContinuousClock()
+    let start = clock.now
+    var lap = start
+    var (imageCount, stepCount) = (0, 0)
+    let total = stepsPerEpoch * epochCount
+
+    while !(isFastRun && state.step >= stepsPerEpoch) {
+      var group: [Batch] = []
+      while group.count < recipe.accumulation, let batch = try stream.next() {
+        group.append(batch)
+      }
+      guard let last = group.last else { break }
+      let samples = group.reduce(0) { $0 + $1.count }
+      let rate = recipe.schedule.learningRate(at: state.step, of: total)
+      let (loss, norm) = try step(group, samples: samples, learningRate: rate)
+
+      state.step += 1
+      state.nextBatch = last.position + 1
+      state.lossSum += loss * Double(samples)
+      state.sampleCount += samples
+      imageCount += samples
+      stepCount += 1
+      let now = clock.now
+      state.seconds += (now - lap).seconds
+      state.epochSeconds += (now - lap).seconds
+      lap = now
+      let elapsed = max(1e-9, (now - start).seconds)
+      let report = StepReport(
+        step: state.step, totalSteps: total, epoch: state.epoch + 1, loss: loss,
+        learningRate: rate, gradientNorm: norm, imagesPerSecond: Double(imageCount) / elapsed,
+        secondsLeft: Double(total - state.step) * elapsed / Double(stepCount))
+      log?.append(try line(["step": report]))
+      let broken = group.flatMap(\.broken)
+      state.skipped += broken.count
+      var actions = [try onEvent(.step(report))]
+      for sample in broken { actions.append(try onEvent(.skipped(sample))) }
+      if actions.contains(.stop) { return true }
+      if let every = recipe.saveEvery, state.step % every == 0, let log {
+        try save(log, nil, isBest: false)
+        lap = clock.now
+      }
+    }
+    return false
+  }
+
+  /// One step over the batches of `group`; the loss is the mean over all their samples.
+  private func step(
+    _ group: [Batch], samples: Int, learningRate: Double
+  ) throws -> (loss: Double, norm: Double) {
+    var loss = 0.0
+    var total: Gradients?
+    for batch in group {
+      let share = Double(batch.count) / Double(samples)
+      let (value, gradients) = gradient(of: model, on: batch, share: share)
+      loss += value
+      if let total { total.addInPlace(gradients) } else { total = gradients }
+    }
+    guard let total else { return (loss, 0) }
+    let norm = recipe.clip.map { total.clip(toNorm: $0) } ?? total.norm
+    try total.requireFinite(loss: loss, norm: norm, step: state.step, learningRate: learningRate)
+    optimizer.step(total, learningRate: learningRate)
+    average?.update()
+    return (loss, norm)
+  }
+
+  /// `share` times the batch's mean loss, and its gradient.
+  private func gradient(
+    of model: some VisionModel, on batch: Batch, share: Double
+  ) -> (loss: Double, gradients: Gradients) {
+    let images = batch.images.to(device)
+    let (loss, gradients) = valueAndGradient(at: model) { model in
+      let logits = withAutocast(recipe.precision.autocast, on: device) { model.logits(images) }
+      let loss = recipe.loss(logits, batch.labels.to(device), batch.targets?.to(device))
+      return share == 1 ? loss : loss * share
+    }
+    return (loss.item, gradients)
+  }
+
+  /// Evaluates, and moves the state on to the next epoch.
+  private func finishEpoch() throws -> EpochReport {
+    let report = try withEvaluatedWeights {
+      try evaluate(
+        model, on: validation, loss: recipe.loss, precision: recipe.precision,
+        batchLimit: isFastRun ? 2 : nil)
+    }
+    let isBest = report.accuracy > state.best?.validation.accuracy ?? -1
+    let epoch = EpochReport(
+      epoch: state.epoch + 1, step: state.step,
+      trainingLoss: state.lossSum / Double(max(1, state.sampleCount)), validation: report,
+      learningRate: recipe.schedule.learningRate(
+        at: state.step - 1, of: stepsPerEpoch * epochCount),
+      imagesPerSecond: Double(state.sampleCount) / max(1e-9, state.epochSeconds),
+      seconds: state.seconds, isBest: isBest)
+    state.last = epoch
+    if isBest { state.best = epoch }
+    state.epoch += 1
+    state.nextBatch = 0
+    state.lossSum = 0
+    state.sampleCount = 0
+    state.epochSeconds = 0
+    return epoch
+  }
+
+  // MARK: - Saving
+
+  private func withEvaluatedWeights<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try average?.withAveragedWeights(body) ?? body()
+  }
+
+  private func save(_ log: RunLog?, _ metrics: RunLog?, isBest: Bool) throws {
+    guard let folder, let log else { return }
+    try log.flush()
+    try metrics?.flush()
+    state.logBytes = log.length
+    if let metrics { state.metricsBytes = metrics.length }
+
+    var tensors = Dictionary(uniqueKeysWithValues: optimizer.state.map { ($0.name, $0.tensor) })
+    tensors["generator"] = generator.state
+    if let average {
+      for (name, tensor) in average.state { tensors[name] = tensor }
+      for (name, tensor) in model.state { tensors["weight.\(name)"] = tensor }
+    }
+    var saved = checkpoint
+    saved.provenance["epoch"] = "\(state.epoch)"
+    saved.provenance["step"] = "\(state.step)"
+    saved.provenance["accuracy"] = state.last.map { "\($0.validation.accuracy)" }
+    try withEvaluatedWeights {
+      try folder.save(saved, tensors: tensors, state: state, isBest: isBest)
+    }
+  }
+
+  private func restore(
+    _ weights: [String: Tensor], _ tensors: [String: Tensor], _ saved: RunState
+  ) throws {
+    func part(_ belongs: (String) -> Bool) -> [String: Tensor] { tensors.filter { belongs($0.key) } }
+    let isAverage: (String) -> Bool = { $0.hasPrefix("average.") || $0 == "average_updates" }
+    let raw = part { $0.hasPrefix("weight.") }
+    try average?.restore(part(isAverage))
+    try model.load(
+      average == nil
+        ? weights
+        : Dictionary(uniqueKeysWithValues: raw.map { (String($0.dropFirst(7)), $1) }))
+    try optimizer.restore(
+      part { !isAverage($0) && !$0.hasPrefix("weight.") && $0 != "generator" })
+    guard let random = tensors["generator"] else {
+      throw MingleError(.badData, "the run's state lacks the random generator", in: folder?.path)
+    }
+    try generator.restore(random)
+    guard saved.epoch <= recipe.epochs, (0...training.batchesPerEpoch).contains(saved.nextBatch)
+    else {
+      throw MingleError(
+        .badData, "the run's state does not fit its recipe or its data", in: folder?.path,
+        expected: "at most \(recipe.epochs) epochs of \(training.batchesPerEpoch) batches",
+        got: "epoch \(saved.epoch), batch \(saved.nextBatch)",
+        next: "resume with the data that the run began with")
+    }
+    state = saved
+  }
+
+  private func line(_ fields: [String: some Encodable]) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    return String(decoding: try encoder.encode(fields), as: UTF8.self)
+  }
+}
