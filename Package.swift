@@ -10,10 +10,6 @@ let runLocally: [LinkerSetting] = [
   .unsafeFlags(["-L", localLibtorch, "-Xlinker", "-rpath", "-Xlinker", localLibtorch])
 ]
 
-// CI sets MINGLE_STRICT: every warning is an error there.
-let strict: [SwiftSetting] =
-  Context.environment["MINGLE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
-
 let package = Package(
   name: "mingle",
   platforms: [.macOS(.v15)],
@@ -28,6 +24,12 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CLibTorch", pkgConfig: "libtorch"),
+    .systemLibrary(
+      name: "CLibJPEG", pkgConfig: "libjpeg",
+      providers: [.apt(["libjpeg-dev"]), .brew(["jpeg-turbo"])]),
+    .systemLibrary(
+      name: "CLibPNG", pkgConfig: "libpng",
+      providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSystem"),
     .target(
@@ -40,30 +42,23 @@ let package = Package(
       linkerSettings: [
         .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
       ]),
+    .target(name: "CImageCodecs", dependencies: ["CLibJPEG", "CLibPNG"]),
+    .target(name: "Torch", dependencies: ["CTorch"]),
+    .target(name: "Checkpoints", dependencies: ["Torch", "CSystem", "CZlib"]),
+    .target(name: "Layers", dependencies: ["Torch", "Checkpoints"]),
+    .target(name: "Models", dependencies: ["Layers"]),
+    .target(name: "Data", dependencies: ["Torch", "Checkpoints", "Models", "CImageCodecs"]),
     .target(
-      name: "CImageCodecs",
-      linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
-    .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
+      name: "Training", dependencies: ["Data", "Models", .product(name: "Yams", package: "Yams")]),
+    .target(name: "Inference", dependencies: ["Data", "Models"]),
     .target(
-      name: "Checkpoints", dependencies: ["Torch", "CSystem", "CZlib"], swiftSettings: strict),
-    .target(name: "Layers", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
-    .target(name: "Models", dependencies: ["Layers"], swiftSettings: strict),
-    .target(
-      name: "Data", dependencies: ["Torch", "Checkpoints", "Models", "CImageCodecs"],
-      swiftSettings: strict),
-    .target(
-      name: "Training", dependencies: ["Data", "Models", .product(name: "Yams", package: "Yams")],
-      swiftSettings: strict),
-    .target(name: "Inference", dependencies: ["Data", "Models"], swiftSettings: strict),
-    .target(
-      name: "Mingle", dependencies: ["Torch", "Layers", "Models", "Data", "Training", "Inference"],
-      swiftSettings: strict),
+      name: "Mingle", dependencies: ["Torch", "Layers", "Models", "Data", "Training", "Inference"]),
     .executableTarget(
       name: "MingleTool",
       dependencies: [
         "Mingle", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: strict, linkerSettings: runLocally),
+      linkerSettings: runLocally),
     .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
     .testTarget(
       name: "TorchTests", dependencies: ["Torch", "TestSupport"], linkerSettings: runLocally),
@@ -80,3 +75,12 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20
 )
+
+// CI sets MINGLE_STRICT: every warning in this package is an error there.
+if Context.environment["MINGLE_STRICT"] != nil {
+  for target in package.targets where target.type != .system {
+    target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+    target.cxxSettings = (target.cxxSettings ?? []) + [.treatAllWarnings(as: .error)]
+    target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+  }
+}
