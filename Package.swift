@@ -70,6 +70,9 @@ let package = Package(
       name: "ModelsTests", dependencies: ["Models", "TestSupport"], resources: [.copy("Fixtures")],
       linkerSettings: runLocally),
     .testTarget(
+      name: "TrainingTests", dependencies: ["Training", "TestSupport"],
+      resources: [.copy("Fixtures")], linkerSettings: runLocally),
+    .testTarget(
       name: "DataTests", dependencies: ["Data", "TestSupport"], linkerSettings: runLocally),
   ],
   swiftLanguageModes: [.v6],
