@@ -73,7 +73,8 @@ let package = Package(
       name: "TrainingTests", dependencies: ["Training", "TestSupport"],
       resources: [.copy("Fixtures")], linkerSettings: runLocally),
     .testTarget(
-      name: "DataTests", dependencies: ["Data", "TestSupport"], linkerSettings: runLocally),
+      name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Samples"],
+      linkerSettings: runLocally),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

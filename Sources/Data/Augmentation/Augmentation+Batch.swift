@@ -6,7 +6,7 @@ import Models
 extension Augmentation {
   /// Random erasing (1708.04896): a rectangle of 2 to 33 % of the area and a ratio of 0.3 to 3.3
   /// becomes noise of N(0, 1).
-  func erase(
+  package func erase(
     _ planes: UnsafeMutableBufferPointer<Float>, channels: Int, size: ImageSize,
     random: inout RandomNumbers
   ) {
@@ -32,7 +32,7 @@ extension Augmentation {
   /// Blends each sample with the one at the same place from the end, in place.
   ///
   /// - Returns: The targets [B, K], each row with sum 1.
-  func mix(
+  package func mix(
     _ images: UnsafeMutableBufferPointer<Float>, channels: Int, size: ImageSize, labels: [Int],
     classCount: Int, random: inout RandomNumbers
   ) -> [Float] {

@@ -3,7 +3,7 @@ import Models
 
 extension Augmentation {
   /// The picture at the model's size and channels, changed by the random numbers.
-  func apply(
+  package func apply(
     to image: Image, for preprocessing: Preprocessing, random: inout RandomNumbers
   ) -> Image {
     let size = preprocessing.imageSize
@@ -69,7 +69,7 @@ extension ColorJitter {
 
 extension RandAugment {
   /// The paper's fourteen operations.
-  enum Operation: CaseIterable {
+  package enum Operation: CaseIterable {
     case identity, autoContrast, equalize, rotate, solarize, posterize
     case saturation, contrast, brightness, sharpness
     case shearX, shearY, translateX, translateY
@@ -85,7 +85,7 @@ extension RandAugment {
 
   /// At magnitude 10: rotation by 30 degrees, shear by 0.3, translation by 0.45 of the side, colour
   /// factors 0.1 or 1.9, 4 bits, everything solarized.
-  func apply(_ operation: Operation, to image: Image, sign: Double) -> Image {
+  package func apply(_ operation: Operation, to image: Image, sign: Double) -> Image {
     let strength = magnitude / 10
     func moved(_ map: AffineMap) -> Image {
       image.warped(map.about(x: Double(image.width) / 2, y: Double(image.height) / 2))

@@ -28,7 +28,7 @@ public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
   }
 
   /// A number in [0, 1).
-  mutating func uniform() -> Double {
+  package mutating func uniform() -> Double {
     Double(next() >> 11) * 0x1p-53
   }
 
@@ -38,7 +38,7 @@ public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
   }
 
   /// A whole number in 0 ..< `count` (multiply and shift; the bias is below 2^-32 for pictures).
-  mutating func below(_ count: Int) -> Int {
+  package mutating func below(_ count: Int) -> Int {
     Int(next().multipliedFullWidth(by: UInt64(count)).high)
   }
 
@@ -47,13 +47,13 @@ public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
   }
 
   /// A sample of N(0, 1) (Box and Muller).
-  mutating func normal() -> Double {
+  package mutating func normal() -> Double {
     let radius = (-2 * log(1 - uniform())).squareRoot()
     return radius * cos(2 * .pi * uniform())
   }
 
   /// A sample of Beta(`alpha`, `alpha`).
-  mutating func beta(_ alpha: Double) -> Double {
+  package mutating func beta(_ alpha: Double) -> Double {
     let x = gamma(alpha), y = gamma(alpha)
     return x + y > 0 ? x / (x + y) : 0.5
   }
@@ -73,7 +73,7 @@ public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
   }
 
   /// The numbers 0 ..< `count` in random order (Fisher and Yates).
-  mutating func permutation(_ count: Int) -> [Int] {
+  package mutating func permutation(_ count: Int) -> [Int] {
     var order = Array(0..<count)
     order.withUnsafeMutableBufferPointer { order in
       for last in stride(from: count - 1, to: 0, by: -1) { order.swapAt(last, below(last + 1)) }

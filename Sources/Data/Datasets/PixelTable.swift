@@ -88,10 +88,8 @@ private struct NumberTable {
       if fields.count == 1 && fields[0].isEmpty { continue }
       if columns == 0 {
         columns = fields.count
-        if fields.contains(where: { $0.number == nil }) {
-          named = fields.firstIndex { PictureList.labelColumns.contains($0.text.lowercased()) }
-          continue
-        }
+        named = fields.firstIndex { PictureList.labelColumns.contains($0.text.lowercased()) }
+        if named != nil || fields.allSatisfy({ $0.number == nil }) { continue }
       }
       guard fields.count == columns else {
         throw MingleError(

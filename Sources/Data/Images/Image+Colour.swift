@@ -4,12 +4,12 @@ import CImageCodecs
 
 extension Image {
   /// Every value times `factor`.
-  func brightness(_ factor: Double) -> Image {
+  package func brightness(_ factor: Double) -> Image {
     mapped { Double($0) * factor }
   }
 
   /// The distance of every value to the mean luma times `factor`.
-  func contrast(_ factor: Double) -> Image {
+  package func contrast(_ factor: Double) -> Image {
     let luma = converted(toChannels: 1).pixels
     let sum = luma.withUnsafeBufferPointer { $0.reduce(0) { $0 + Int($1) } }
     let mean = (Double(sum) / Double(luma.count)).rounded()
@@ -17,13 +17,13 @@ extension Image {
   }
 
   /// The distance of every pixel to its luma times `factor`.
-  func saturation(_ factor: Double) -> Image {
+  package func saturation(_ factor: Double) -> Image {
     if channels == 1 { return self }
     return blended(with: converted(toChannels: 1).converted(toChannels: 3), weight: factor)
   }
 
   /// The distance of every pixel to its smoothed neighbourhood times `factor`.
-  func sharpness(_ factor: Double) -> Image {
+  package func sharpness(_ factor: Double) -> Image {
     let smooth = Image(width: width, height: height, channels: channels) { output in
       withSource { ci_smooth($0, output) }
     }
@@ -31,7 +31,7 @@ extension Image {
   }
 
   /// The hue turned by part of the colour circle: 0.5 exchanges red and cyan.
-  func hue(_ turn: Double) -> Image {
+  package func hue(_ turn: Double) -> Image {
     if channels == 1 { return self }
     return Image(width: width, height: height, channels: channels) { output in
       ci_turn_hue(pixels, pixelCount, Float(turn), output)
@@ -39,37 +39,36 @@ extension Image {
   }
 
   /// The upper `bits` of every value.
-  func posterized(bits: Int) -> Image {
+  package func posterized(bits: Int) -> Image {
     let mask = UInt8(truncatingIfNeeded: 0xFF << (8 - bits))
     return mapped { Double($0 & mask) }
   }
 
   /// Values from `threshold` on inverted.
-  func solarized(threshold: Double) -> Image {
+  package func solarized(threshold: Double) -> Image {
     mapped { Double($0) >= threshold ? 255 - Double($0) : Double($0) }
   }
 
   /// The darkest value of each channel becomes 0, the brightest 255.
-  func autoContrast() -> Image {
+  package func autoContrast() -> Image {
     mappedByHistogram { histogram in
       guard let low = histogram.firstIndex(where: { $0 > 0 }),
         let high = histogram.lastIndex(where: { $0 > 0 }), low < high
       else { return nil }
-      let scale = 255 / Double(high - low)
-      return (0..<256).map { Double($0 - low) * scale }
+      return (0..<256).map { Double(255 * ($0 - low)) / Double(high - low) }
     }
   }
 
-  /// Each channel's values spread so that each range of brightness holds as many pixels.
-  func equalized() -> Image {
+  /// Each channel's values spread so that each range of brightness holds as many pixels: the share
+  /// of the pixels that are darker, 0 for the darkest value and 255 for the brightest.
+  package func equalized() -> Image {
     mappedByHistogram { histogram in
       guard let last = histogram.last(where: { $0 > 0 }) else { return nil }
-      let step = (pixelCount - last) / 255
-      if step == 0 { return nil }
-      var below = step / 2
+      if last == pixelCount { return nil }
+      var below = 0
       return histogram.map { count in
         defer { below += count }
-        return Double(below / step)
+        return Double(255 * below) / Double(pixelCount - last)
       }
     }
   }

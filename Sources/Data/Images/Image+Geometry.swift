@@ -10,7 +10,7 @@ extension Image {
 
   /// The window of this picture's size at (`left`, `top`) after `margin` black pixels were added
   /// on each side; both offsets are in 0 ... 2 margin.
-  func shifted(margin: Int, left: Int, top: Int) -> Image {
+  package func shifted(margin: Int, left: Int, top: Int) -> Image {
     let across = left - margin, down = top - margin
     if across == 0 && down == 0 { return self }
     return Image(width: width, height: height, channels: channels) { output in
