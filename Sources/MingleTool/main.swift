@@ -1,2 +1,25 @@
+import ArgumentParser
 import Mingle
-print("mingle")
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+// A reader that goes away (`mingle models | head`) is told by the failing write, not by a signal.
+signal(SIGPIPE, SIG_IGN)
+Engine.onFailure { message in
+  Console.error(engineFailure(message))
+  _exit(ExitCode.failure.rawValue)
+}
+
+do {
+  let arguments = expandingSettings(Array(CommandLine.arguments.dropFirst()))
+  var command = try MingleCommand.parseAsRoot(arguments)
+  try command.run()
+} catch {
+  end(with: error)
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Mingle
+
+/// `mingle models [FILTER]`
+struct ModelsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "models",
+    abstract: "List the networks that have a name.",
+    discussion: """
+      MACs are the multiply-adds of matrix products and convolutions for one image.
+
+      Example: mingle models gmlp
+      """)
+
+  @Argument(help: "Only models whose name, family or paper contains this text.")
+  var filter: String?
+
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    let text = filter?.lowercased() ?? ""
+    let rows = ModelRegistry.entries.map(ModelRow.init).filter { row in
+      text.isEmpty
+        || [row.name, row.family, row.paper].contains { $0.lowercased().contains(text) }
+    }
+    guard !rows.isEmpty else {
+      throw MingleError(
+        .usage, "no model contains '\(text)'", next: "'mingle models' lists all of them")
+    }
+    if json.isOn { return try Console.printJSON(rows) }
+
+    var table = Table([
+      ("name", .left), ("family", .left), ("task", .left), ("parameters (M)", .right),
+      ("MACs (G)", .right), ("input", .right), ("paper", .left),
+    ])
+    for row in rows {
+      table.add([
+        row.name, row.family, row.task, millions(row.parameters), billions(row.multiplyAdds),
+        row.input, row.paper,
+      ])
+    }
+    try Console.print(table.text)
+  }
+}
+
+/// A model as the list shows it.
+private struct ModelRow: Encodable {
+  let name: String
+  let family: String
+  let task = "image classification"
+  let parameters: Int
+  let multiplyAdds: Int
+  let input: String
+  let classes: Int
+  let paper: String
+
+  init(_ entry: ModelEntry) {
+    name = entry.name
+    family = entry.family
+    parameters = entry.parameterCount
+    multiplyAdds = entry.multiplyAdds
+    input = "\(entry.configuration.imageSize)"
+    classes = entry.configuration.classes
+    paper = entry.paper
+  }
+}

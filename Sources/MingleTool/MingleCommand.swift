@@ -1,0 +1,29 @@
+import ArgumentParser
+import Mingle
+
+/// `mingle`: without a subcommand it shows its help.
+struct MingleCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mingle",
+    abstract: "All-MLP networks for images: train, use, inspect and convert them.",
+    discussion: """
+      First steps:
+        mingle doctor                              is everything in place?
+        mingle models                              which networks are there?
+        mingle predict runs/flowers rose.jpg       what is in the picture?
+
+      'mingle help COMMAND' explains a command. Exit codes: 0 done, 1 failed, 64 wrong usage, \
+      65 bad data, 66 missing input, 130 interrupted.
+      """,
+    version: mingleVersion,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self]),
+      CommandGroup(
+        name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),
+      CommandGroup(name: "Machine", subcommands: [DoctorCommand.self]),
+    ])
+}
+
+/// The version of Mingle, as in CHANGELOG.
+let mingleVersion = "0.1.0"

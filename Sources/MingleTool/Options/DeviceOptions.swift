@@ -1,0 +1,26 @@
+import ArgumentParser
+import Mingle
+
+/// Where and with how many threads a command computes.
+struct DeviceOptions: ParsableArguments {
+  @Option(help: "Where to compute: cpu, cuda, cuda:N or mps.")
+  var device = "cpu"
+
+  @Option(
+    help: ArgumentHelp("CPU threads; by default one for each core.", valueName: "count"))
+  var threads: Int?
+
+  /// Sets the number of threads and checks the device.
+  ///
+  /// - Throws: ``MingleError`` for a device that is not there.
+  func start() throws -> Device {
+    if let threads {
+      guard (1...1024).contains(threads) else {
+        throw MingleError(
+          .usage, "--threads is out of range", expected: "1 to 1024", got: "\(threads)")
+      }
+      Engine.threadCount = threads
+    }
+    return try Device(parsing: device)
+  }
+}
