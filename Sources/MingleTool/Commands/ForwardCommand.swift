@@ -54,13 +54,16 @@ struct ForwardCommand: ParsableCommand {
       let shape = [images.shape[0], network.configuration.classes]
       let cotangent = try floats(named: "cotangent", in: archive, expected: shape).to(device)
       images.setRequiresGradient(true)
-      let outputs = precision.value.run(on: device) { forward(network, images) }
+      let outputs = withAutocast(precision.value.autocast, on: device) {
+        forward(network, images)
+      }
       add(gradients(of: outputs.logits, cotangent, in: network, images), to: &results)
       add(outputs, to: &results)
     } else {
       add(
-        withoutGradients { precision.value.run(on: device) { forward(network, images) } },
-        to: &results)
+        withoutGradients {
+          withAutocast(precision.value.autocast, on: device) { forward(network, images) }
+        }, to: &results)
     }
     try Safetensors.write(results, to: output)
   }

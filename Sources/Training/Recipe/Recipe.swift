@@ -7,14 +7,6 @@ import Torch
 ///
 /// The same recipe on the same data gives the same weights.
 public struct Recipe: Codable, Hashable, Sendable {
-  /// The arithmetic of matrix products; everything else is float32.
-  public enum Precision: String, Codable, Sendable, CaseIterable {
-    case fp32, bf16
-
-    /// The type to cast to; nil for none.
-    package var autocast: DType? { self == .bf16 ? .bfloat16 : nil }
-  }
-
   /// A registered model's name.
   public var model: String
   /// Configuration fields of the model to change, by name; `classes` is the data's unless given.
@@ -45,7 +37,7 @@ public struct Recipe: Codable, Hashable, Sendable {
   public var clip: Double? = 1
   /// The decay of the averaged weights, which are then the ones evaluated and kept; nil: none.
   public var emaDecay: Double?
-  public var precision = Precision.fp32
+  public var precision = Precision.float32
   public var seed: UInt64 = 0
 
   /// "cpu", "cuda", "mps".

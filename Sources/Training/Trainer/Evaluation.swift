@@ -10,7 +10,7 @@ import Torch
 /// - Throws: ``MingleError`` for a sample that cannot be read, unless the loader skips such.
 public func evaluate(
   _ model: any VisionModel, on loader: BatchLoader, loss: Loss = .softmax,
-  precision: Recipe.Precision = .fp32, batchLimit: Int? = nil,
+  precision: Precision = .float32, batchLimit: Int? = nil,
   onBatch: (Int) throws -> Void = { _ in }
 ) throws -> ClassificationReport {
   let device = model.head.weight.tensor.device
