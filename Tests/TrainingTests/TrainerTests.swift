@@ -1,0 +1,159 @@
+import Checkpoints
+import Data
+import Foundation
+import Layers
+import TestSupport
+import Testing
+import Torch
+import Training
+
+/// Whole runs on the handwritten digits that the demo uses.
+@Suite(.serialized) @TorchActor struct TrainerTests {
+  private let digits = URL(filePath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../Sources/MingleTool/Resources/digits.csv.gz").standardizedFileURL.path
+
+  /// Everything that has a state: dropout, drop path, moments, averages, augmentation.
+  private func recipe(_ model: String = "gmlp_ti16_224") -> Recipe {
+    var recipe = Recipe(model: model, data: digits)
+    recipe.settings = [
+      "image_size": "8", "patch_size": "2", "input_channels": "1", "depth": "2", "dim": "16",
+      "drop_path": "0.2", "dropout": "0.1",
+    ]
+    recipe.augmentation.padding = 1
+    recipe.augmentation.mixup = 0.5
+    recipe.emaDecay = 0.9
+    recipe.batchSize = 100
+    recipe.epochs = 2
+    return recipe
+  }
+
+  private func weights(in folder: String) throws -> [String: [Float]] {
+    var values: [String: [Float]] = [:]
+    for name in ["model", "optimizer"] {
+      let archive = try openTensorArchive(at: "\(folder)/last/\(name).safetensors")
+      for (key, tensor) in try archive.tensors() {
+        values["\(name):\(key)"] = tensor.array(of: Float.self)
+      }
+    }
+    return values
+  }
+
+  @Test(arguments: [1, 7, 15, 22]) func aResumedRunEndsLikeOneThatNeverStopped(
+    _ steps: Int
+  ) throws {
+    let folder = try TemporaryFolder()
+    try Trainer(recipe(), in: folder.path("whole")).run()
+    let stopped = try Trainer(recipe(), in: folder.path("parts")).run { event in
+      if case .step(let report) = event, report.step == steps { .stop } else { .proceed }
+    }
+    #expect(stopped.wasStopped)
+    let resumed = try Trainer(resuming: folder.path("parts")).run()
+    #expect(!resumed.wasStopped)
+    let whole = try weights(in: folder.path("whole"))
+    #expect(try weights(in: folder.path("parts")) == whole)
+    #expect(whole.count > 10)
+    let lines = try ["whole", "parts"].map { name in
+      try String(contentsOfFile: folder.path("\(name)/log.jsonl"), encoding: .utf8)
+        .split(separator: "\n").count
+    }
+    #expect(lines[0] == lines[1])
+  }
+
+  @Test func aRunKilledBeforeItsFirstSaveStartsAgain() throws {
+    let folder = try TemporaryFolder()
+    try Trainer(recipe(), in: folder.path("whole")).run()
+    _ = try Trainer(recipe(), in: folder.path("killed"))
+    try Trainer(resuming: folder.path("killed")).run()
+    #expect(try weights(in: folder.path("killed")) == weights(in: folder.path("whole")))
+  }
+
+  @Test func theNumberOfWorkersDoesNotMatter() throws {
+    let folder = try TemporaryFolder()
+    for workers in [1, 3] {
+      var recipe = recipe()
+      recipe.workers = workers
+      recipe.epochs = 1
+      try Trainer(recipe, in: folder.path("\(workers)")).run()
+    }
+    #expect(try weights(in: folder.path("1")) == weights(in: folder.path("3")))
+  }
+
+  /// The pictures in batches of 120 leave a last group that is short in both ways.
+  @Test func accumulationEqualsTheLargeBatch() throws {
+    let folder = try TemporaryFolder()
+    for (batchSize, accumulation) in [(480, 1), (120, 4)] {
+      var recipe = recipe()
+      recipe.settings["drop_path"] = "0"
+      recipe.settings["dropout"] = "0"
+      recipe.augmentation = .none
+      recipe.optimizer = .sgd
+      recipe.clip = nil
+      recipe.batchSize = batchSize
+      recipe.accumulation = accumulation
+      try Trainer(recipe, in: folder.path("\(batchSize)")).run()
+    }
+    let (large, small) = (try weights(in: folder.path("480")), try weights(in: folder.path("120")))
+    for (key, values) in large where key.hasPrefix("model:") {
+      let other = try #require(small[key])
+      let largest = zip(values, other).map { abs($0 - $1) }.max() ?? 1
+      #expect(largest < 2e-5, "\(key)")
+    }
+  }
+
+  @Test func aModelLearnsAFewBatchesByHeart() throws {
+    var recipe = recipe("mixer_s16_224")
+    recipe.settings["drop_path"] = "0"
+    recipe.settings["dropout"] = "0"
+    recipe.emaDecay = nil
+    recipe.epochs = 60
+    recipe.schedule.learningRate = 1e-2
+    recipe.optimizer.weightDecay = 0
+    let result = try Trainer(recipe, in: nil, rehearsal: .overfit(batches: 2)).run()
+    #expect(try #require(result.last).validation.accuracy > 0.99)
+  }
+
+  @Test func aFastRunLeavesNothingBehind() throws {
+    let folder = try TemporaryFolder()
+    let result = try Trainer(recipe(), in: folder.path("run"), rehearsal: .fastRun).run()
+    #expect(result.last?.step == 2)
+    #expect(!FileManager.default.fileExists(atPath: folder.path("run")))
+  }
+
+  @Test func aRunIsNotOverwritten() throws {
+    let folder = try TemporaryFolder()
+    _ = try Trainer(recipe(), in: folder.path("run"))
+    let error = #expect(throws: MingleError.self) {
+      _ = try Trainer(recipe(), in: folder.path("run"))
+    }
+    #expect(error?.kind == .usage)
+    #expect(error?.description.contains("--resume") == true)
+    #expect(throws: MingleError.self) { _ = try Trainer(resuming: folder.path("elsewhere")) }
+  }
+
+  @Test func aDivergingRunStopsAndSaysWhere() throws {
+    var recipe = recipe()
+    recipe.schedule = Schedule(.constant, learningRate: 1e30)
+    recipe.clip = nil
+    recipe.optimizer = .sgd
+    let error = #expect(throws: MingleError.self) { try Trainer(recipe, in: nil).run() }
+    #expect(error?.kind == .failed)
+    #expect(error?.description.contains("diverged at step") == true)
+  }
+
+  @Test func typingErrorsInARecipeAreFound() throws {
+    let wrong = [
+      ("model: m\ndata: d\nepoch: 3", "did you mean 'epochs'?"),
+      ("model: m\ndata: d\nschedule: {name: cosine, learning_rate: 1, warmpu: 3}", "'warmup'"),
+      ("model: m\ndata: d\nepochs: many", "'epochs'"),
+      ("model: m\ndata: d\noptimizer: {name: adam}", "optimizer.name"),
+      ("model: [", "YAML"),
+    ]
+    for (yaml, part) in wrong {
+      let error = #expect(throws: MingleError.self) { _ = try Recipe(yaml: yaml) }
+      #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+    }
+    var recipe = recipe()
+    recipe.saveEvery = 7
+    #expect(try Recipe(yaml: recipe.yaml()) == recipe)
+  }
+}
