@@ -42,18 +42,18 @@ import Training
     _ steps: Int
   ) throws {
     let folder = try TemporaryFolder()
-    try Trainer(recipe(), in: folder.path("whole")).run()
-    let stopped = try Trainer(recipe(), in: folder.path("parts")).run { event in
+    try Trainer(recipe(), in: folder("whole")).run()
+    let stopped = try Trainer(recipe(), in: folder("parts")).run { event in
       if case .step(let report) = event, report.step == steps { .stop } else { .proceed }
     }
     #expect(stopped.wasStopped)
-    let resumed = try Trainer(resuming: folder.path("parts")).run()
+    let resumed = try Trainer(resuming: folder("parts")).run()
     #expect(!resumed.wasStopped)
-    let whole = try weights(in: folder.path("whole"))
-    #expect(try weights(in: folder.path("parts")) == whole)
+    let whole = try weights(in: folder("whole"))
+    #expect(try weights(in: folder("parts")) == whole)
     #expect(whole.count > 10)
     let lines = try ["whole", "parts"].map { name in
-      try String(contentsOfFile: folder.path("\(name)/log.jsonl"), encoding: .utf8)
+      try String(contentsOfFile: folder("\(name)/log.jsonl"), encoding: .utf8)
         .split(separator: "\n").count
     }
     #expect(lines[0] == lines[1])
@@ -61,10 +61,10 @@ import Training
 
   @Test func aRunKilledBeforeItsFirstSaveStartsAgain() throws {
     let folder = try TemporaryFolder()
-    try Trainer(recipe(), in: folder.path("whole")).run()
-    _ = try Trainer(recipe(), in: folder.path("killed"))
-    try Trainer(resuming: folder.path("killed")).run()
-    #expect(try weights(in: folder.path("killed")) == weights(in: folder.path("whole")))
+    try Trainer(recipe(), in: folder("whole")).run()
+    _ = try Trainer(recipe(), in: folder("killed"))
+    try Trainer(resuming: folder("killed")).run()
+    #expect(try weights(in: folder("killed")) == weights(in: folder("whole")))
   }
 
   @Test func theNumberOfWorkersDoesNotMatter() throws {
@@ -73,9 +73,9 @@ import Training
       var recipe = recipe()
       recipe.workers = workers
       recipe.epochs = 1
-      try Trainer(recipe, in: folder.path("\(workers)")).run()
+      try Trainer(recipe, in: folder("\(workers)")).run()
     }
-    #expect(try weights(in: folder.path("1")) == weights(in: folder.path("3")))
+    #expect(try weights(in: folder("1")) == weights(in: folder("3")))
   }
 
   /// The pictures in batches of 120 leave a last group that is short in both ways.
@@ -90,9 +90,9 @@ import Training
       recipe.clip = nil
       recipe.batchSize = batchSize
       recipe.accumulation = accumulation
-      try Trainer(recipe, in: folder.path("\(batchSize)")).run()
+      try Trainer(recipe, in: folder("\(batchSize)")).run()
     }
-    let (large, small) = (try weights(in: folder.path("480")), try weights(in: folder.path("120")))
+    let (large, small) = (try weights(in: folder("480")), try weights(in: folder("120")))
     for (key, values) in large where key.hasPrefix("model:") {
       let other = try #require(small[key])
       let largest = zip(values, other).map { abs($0 - $1) }.max() ?? 1
@@ -114,20 +114,20 @@ import Training
 
   @Test func aFastRunLeavesNothingBehind() throws {
     let folder = try TemporaryFolder()
-    let result = try Trainer(recipe(), in: folder.path("run"), rehearsal: .fastRun).run()
+    let result = try Trainer(recipe(), in: folder("run"), rehearsal: .fastRun).run()
     #expect(result.last?.step == 2)
-    #expect(!FileManager.default.fileExists(atPath: folder.path("run")))
+    #expect(!FileManager.default.fileExists(atPath: folder("run")))
   }
 
   @Test func aRunIsNotOverwritten() throws {
     let folder = try TemporaryFolder()
-    _ = try Trainer(recipe(), in: folder.path("run"))
+    _ = try Trainer(recipe(), in: folder("run"))
     let error = #expect(throws: MingleError.self) {
-      _ = try Trainer(recipe(), in: folder.path("run"))
+      _ = try Trainer(recipe(), in: folder("run"))
     }
     #expect(error?.kind == .usage)
     #expect(error?.description.contains("--resume") == true)
-    #expect(throws: MingleError.self) { _ = try Trainer(resuming: folder.path("elsewhere")) }
+    #expect(throws: MingleError.self) { _ = try Trainer(resuming: folder("elsewhere")) }
   }
 
   @Test func aDivergingRunStopsAndSaysWhere() throws {
