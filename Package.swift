@@ -4,10 +4,19 @@ import PackageDescription
 // `scripts/bootstrap` links libtorch at `.libtorch` and writes `libtorch.pc`. A checkout finds the
 // headers through `.libtorch`; a package that depends on Mingle by version finds headers and
 // libraries through pkg-config, since SwiftPM allows no unsafe flags in a dependency's libraries.
-// Only this package's own executable and tests carry a run-time search path.
+// Only this package's own executable and tests carry a run-time search path; the executable also
+// looks where `make install` puts the libraries.
 let localLibtorch = Context.packageDirectory + "/.libtorch/lib"
 let runLocally: [LinkerSetting] = [
   .unsafeFlags(["-L", localLibtorch, "-Xlinker", "-rpath", "-Xlinker", localLibtorch])
+]
+#if os(macOS)
+  let installedLibtorch = "@executable_path/../lib/mingle"
+#else
+  let installedLibtorch = "$ORIGIN/../lib/mingle"
+#endif
+let runInstalled: [LinkerSetting] = [
+  .unsafeFlags(["-Xlinker", "-rpath", "-Xlinker", installedLibtorch])
 ]
 
 let package = Package(
@@ -58,7 +67,7 @@ let package = Package(
       dependencies: [
         "Mingle", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      linkerSettings: runLocally),
+      linkerSettings: runInstalled + runLocally),
     .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
     .testTarget(
       name: "TorchTests", dependencies: ["Torch", "TestSupport"], linkerSettings: runLocally),
