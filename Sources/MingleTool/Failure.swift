@@ -33,7 +33,8 @@ func end(with error: any Error) -> Never {
   }
 }
 
-private func exitCode(of kind: MingleError.Kind) -> Int32 {
+/// The design's exit code for a kind of error.
+func exitCode(of kind: MingleError.Kind) -> Int32 {
   switch kind {
   case .usage: 64
   case .badData: 65

@@ -18,7 +18,9 @@ struct MingleCommand: ParsableCommand {
     version: mingleVersion,
     groupedSubcommands: [
       CommandGroup(
-        name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self]),
+        name: "Use", subcommands: [PredictCommand.self, EvaluateCommand.self, FeaturesCommand.self]),
+      CommandGroup(
+        name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self, DataCommand.self]),
       CommandGroup(
         name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),
       CommandGroup(name: "Machine", subcommands: [DoctorCommand.self]),

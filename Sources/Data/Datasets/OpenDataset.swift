@@ -60,6 +60,13 @@ public func openDataset(
   return try source.open(part, classNames)
 }
 
+/// The parts that the data at `path` have; nil for data without parts of their own.
+///
+/// - Throws: ``MingleError`` as ``openDataset(at:split:classNames:)`` does.
+public func datasetParts(at path: String) throws -> Set<DatasetSplit>? {
+  try DatasetSource(path).parts
+}
+
 /// Opens the data at `path` for training and validation: its own parts (`val`, else `test`), or
 /// else a stratified split that holds out `fraction` of each class by `seed`.
 ///

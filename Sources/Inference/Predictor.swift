@@ -1,0 +1,103 @@
+import Data
+import Layers
+import Models
+import Torch
+
+/// Classifies pictures with trained weights and the preprocessing that travels with them.
+///
+/// ```swift
+/// let predictor = try Predictor("runs/flowers")
+/// print(try predictor.classify("rose.jpg", top: 3))
+/// ```
+///
+/// `B` pictures, `C` features, `K` classes.
+public final class Predictor {
+  public let checkpoint: ModelCheckpoint
+  public let precision: Precision
+  public let device: Device
+
+  /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
+  ///
+  /// - Throws: ``MingleError`` (`usage`) if the model's input is not gray or colour.
+  public init(
+    _ checkpoint: ModelCheckpoint, precision: Precision = .float32, device: Device = .cpu
+  ) throws {
+    let channels = checkpoint.model.configuration.inputChannels
+    guard channels == 1 || channels == 3 else {
+      throw MingleError(
+        .usage, "the model does not take pictures", in: checkpoint.name,
+        expected: "1 or 3 input channels", got: "\(channels)")
+    }
+    self.checkpoint = checkpoint
+    self.precision = precision
+    self.device = device
+    checkpoint.model.move(to: device)
+    checkpoint.model.setMode(.evaluation)
+  }
+
+  /// Reads a run's folder (its best weights) or a file of weights.
+  ///
+  /// - Throws: ``MingleError`` as ``ModelCheckpoint/load(_:_:)`` does.
+  public convenience init(
+    _ path: String, _ options: LoadOptions = LoadOptions(), precision: Precision = .float32,
+    device: Device = .cpu
+  ) throws {
+    try self.init(.load(path, options), precision: precision, device: device)
+  }
+
+  /// The class's name, or its number.
+  public func label(of index: Int) -> String { checkpoint.labels?[index] ?? "\(index)" }
+
+  /// The most likely classes of the picture in a file, the likeliest first.
+  ///
+  /// - Throws: ``MingleError`` that names the file and why it cannot be read.
+  public func classify(_ path: String, top: Int = 5) throws -> [Prediction] {
+    try classify(Image(contentsOf: path), top: top)
+  }
+
+  /// The most likely classes of a picture, the likeliest first.
+  public func classify(_ image: Image, top: Int = 5) throws -> [Prediction] {
+    try classify([image], top: top)[0]
+  }
+
+  /// The most likely classes of each of several pictures, computed together.
+  ///
+  /// - Parameter top: how many classes; all where the model has fewer.
+  /// - Throws: ``MingleError`` if the preprocessing cannot be.
+  public func classify(_ images: [Image], top: Int = 5) throws -> [[Prediction]] {
+    guard !images.isEmpty else { return [] }
+    let shares = logits(try inputs(images)).softmax(-1)
+    let best = shares.topK(min(max(1, top), shares.shape[1]))
+    let count = best.values.shape[1]
+    let probabilities = best.values.array(of: Double.self)
+    let indices = best.indices.array(of: Int.self)
+    return images.indices.map { row in
+      (row * count..<(row + 1) * count).map { place in
+        Prediction(
+          label: label(of: indices[place]), classIndex: indices[place],
+          probability: probabilities[place])
+      }
+    }
+  }
+
+  /// The pictures as the model's input: [B, channels, height, width] on the CPU.
+  ///
+  /// - Throws: ``MingleError`` if the preprocessing cannot be.
+  public func inputs(_ images: [Image]) throws -> Tensor {
+    .stacked(try images.map { try $0.input(for: checkpoint.preprocessing) })
+  }
+
+  /// One number for each class: normalised pictures [B, channels, height, width] -> [B, K] float32.
+  public func logits(_ inputs: Tensor) -> Tensor {
+    compute { checkpoint.model.logits(inputs.to(device)) }
+  }
+
+  /// The vectors that enter the classifier: [B, channels, height, width] -> [B, C] float32.
+  public func features(_ inputs: Tensor) -> Tensor {
+    compute { checkpoint.model.features(inputs.to(device)) }
+  }
+
+  private func compute(_ body: () -> Tensor) -> Tensor {
+    withoutGradients { withAutocast(precision.autocast, on: device, body) }.to(.float32)
+  }
+}

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Mingle
+
+/// `mingle predict RUN|WEIGHTS IMAGE...`
+struct PredictCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict",
+    abstract: "Tell what pictures show.",
+    discussion: """
+      Prints the likeliest classes of each picture. A picture that cannot be read is named on \
+      standard error; the others are answered all the same, and the exit code is 65.
+
+      Example: mingle predict runs/flowers rose.jpg holiday/
+      """)
+
+  @OptionGroup var options: PredictorOptions
+
+  @Argument(help: "JPEG or PNG files, or folders of them.")
+  var images: [String]
+
+  @Option(help: ArgumentHelp("How many classes to tell.", valueName: "count"))
+  var topK = 5
+
+  @OptionGroup var json: JSONOption
+
+  func validate() throws {
+    guard topK > 0 else { throw ValidationError("--top-k must be at least 1, not \(topK)") }
+  }
+
+  func run() throws {
+    let predictor = try options.predictor()
+    let batchSize = 16
+    var answers: [Answer] = []
+    var failures: [MingleError] = []
+    var files: [String] = []
+    for path in images {
+      do {
+        files += try pictureFiles(at: path)
+      } catch let error as MingleError {
+        report(error, in: &failures)
+      }
+    }
+    for start in stride(from: 0, to: files.count, by: batchSize) {
+      let batch = files[start..<min(start + batchSize, files.count)]
+      var paths: [String] = []
+      var pictures: [Image] = []
+      for (path, result) in zip(batch, decodePictures(Array(batch))) {
+        do {
+          pictures.append(try result.get())
+          paths.append(path)
+        } catch {
+          report(error, in: &failures)
+        }
+      }
+      for (path, predictions) in zip(paths, try predictor.classify(pictures, top: topK)) {
+        let answer = Answer(image: path, predictions: predictions)
+        if json.isOn { answers.append(answer) } else { try Console.print(answer.text) }
+      }
+    }
+    if json.isOn { try Console.printJSON(answers) }
+    if let first = failures.first {
+      let isOneKind = failures.allSatisfy { $0.kind == first.kind }
+      throw ExitCode(exitCode(of: isOneKind ? first.kind : .badData))  // all named above
+    }
+  }
+
+  private func report(_ error: MingleError, in failures: inout [MingleError]) {
+    Console.error(error.description)
+    failures.append(error)
+  }
+}
+
+/// What one picture shows.
+private struct Answer: Encodable {
+  let image: String
+  let predictions: [Prediction]
+
+  /// The file's name, and a bar for each class.
+  var text: String {
+    image
+      + predictions.map { prediction in
+        let percent = decimal(100 * prediction.probability, 1)
+        let padding = String(repeating: " ", count: 5 - min(5, percent.count))
+        return "\n  \(bar(prediction.probability))  \(padding)\(percent) %  \(prediction.label)"
+      }.joined()
+  }
+}
+
+/// `share` of 20 columns, in eighths of a column.
+func bar(_ share: Double) -> String {
+  let eighths = Int((min(1, max(0, share)) * 160).rounded())
+  let partial = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8]
+  let filled = String(repeating: "█", count: eighths / 8) + partial
+  return filled + String(repeating: " ", count: 20 - filled.count)
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Mingle
+
+/// What the commands that use trained weights have in common.
+struct PredictorOptions: ParsableArguments {
+  @Argument(help: "A run's folder (its best weights are used) or a file of weights.")
+  var weights: String
+
+  @OptionGroup var reading: WeightOptions
+  @OptionGroup var precision: PrecisionOption
+  @OptionGroup var device: DeviceOptions
+
+  func predictor() throws -> Predictor {
+    let device = try device.start()
+    return try Predictor(
+      weights, reading.loadOptions(), precision: precision.value, device: device)
+  }
+}
+
+/// How many pictures are computed at once.
+struct BatchOption: ParsableArguments {
+  @Option(
+    name: .customLong("batch-size"),
+    help: ArgumentHelp("Pictures computed at once.", valueName: "count"))
+  var size = 64
+
+  func validate() throws {
+    guard (1...65_536).contains(size) else {
+      throw ValidationError("--batch-size must be from 1 to 65536, not \(size)")
+    }
+  }
+}
