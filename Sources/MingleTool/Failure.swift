@@ -15,7 +15,7 @@ func end(with error: any Error) -> Never {
   switch error {
   case let error as MingleError:
     Console.error(error.description)
-    exit(exitCode(of: error.kind))
+    exit(error.kind.exitCode)
   case let code as ExitCode:
     exit(code.rawValue)
   case is BrokenPipe:
@@ -29,18 +29,20 @@ func end(with error: any Error) -> Never {
     }
     let isUsage = code == .validationFailure
     Console.error(isUsage ? usageLine(error, message) : "\(error)")
-    exit(isUsage ? exitCode(of: .usage) : 1)
+    exit(isUsage ? MingleError.Kind.usage.exitCode : 1)
   }
 }
 
-/// The design's exit code for a kind of error.
-func exitCode(of kind: MingleError.Kind) -> Int32 {
-  switch kind {
-  case .usage: 64
-  case .badData: 65
-  case .missingInput: 66
-  case .failed: 1
-  case .interrupted: 130
+extension MingleError.Kind {
+  /// The exit code that the design lists.
+  var exitCode: Int32 {
+    switch self {
+    case .usage: 64
+    case .badData: 65
+    case .missingInput: 66
+    case .failed: 1
+    case .interrupted: 130
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Torch
 
 /// Pictures without classes; every label is 0.
@@ -10,20 +11,20 @@ public struct PictureCollection: ImageDataset {
   ///
   /// - Throws: ``MingleError`` (`missingInput`) when there is nothing at `path`.
   public init?(at path: String) throws {
-    let files = try pictureFiles(at: path)
-    let isFile = files == [path]
-    guard isFile ? FileKind(path) == .picture : files.contains(where: { isDirectly($0, in: path) })
-    else { return nil }
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      guard try FolderListing(path).files.contains(where: { FileKind($0) != .other }) else {
+        return nil
+      }
+    } else if FileKind(path) != .picture {
+      return nil
+    }
     name = path
-    self.files = files
+    files = try pictureFiles(at: path)
   }
 
   public var count: Int { files.count }
   public func label(at index: Int) -> Int { 0 }
   public func sampleName(at index: Int) -> String { files[index] }
   public func image(at index: Int) throws -> Image { try Image(contentsOf: files[index]) }
-}
-
-private func isDirectly(_ file: String, in folder: String) -> Bool {
-  !file.dropFirst(folder.count + 1).contains("/")
 }

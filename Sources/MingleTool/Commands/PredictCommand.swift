@@ -60,7 +60,7 @@ struct PredictCommand: ParsableCommand {
     if json.isOn { try Console.printJSON(answers) }
     if let first = failures.first {
       let isOneKind = failures.allSatisfy { $0.kind == first.kind }
-      throw ExitCode(exitCode(of: isOneKind ? first.kind : .badData))  // all named above
+      throw ExitCode((isOneKind ? first.kind : .badData).exitCode)  // all named above
     }
   }
 
