@@ -74,6 +74,13 @@ import Training
     #expect(report.classes.count == 20_000)
   }
 
+  @Test func aLossThatIsNoNumberIsLeftOut() throws {
+    var metrics = counted(k: 2)
+    metrics.add(.zeros([1, 4]), Tensor([0]), loss: .nan)
+    #expect(metrics.report().loss == nil)
+    #expect(throws: Never.self) { try JSONEncoder().encode(metrics.report()) }
+  }
+
   @Test func reportsAreJSON() throws {
     let report = counted(k: 2).report()
     let data = try JSONEncoder().encode(report)

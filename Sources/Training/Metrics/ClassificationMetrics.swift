@@ -65,9 +65,10 @@ public struct ClassificationMetrics: Sendable {
   /// The share of pictures whose label is among their `k` best classes.
   public var topKAccuracy: Double { share(correctInTopK, of: sampleCount) }
 
-  /// The mean over pictures of the losses that were given; nil without any.
+  /// The mean over pictures of the losses that were given; nil without any, or if it is not finite.
   public var meanLoss: Double? {
-    lossSampleCount == 0 ? nil : lossSum / Double(lossSampleCount)
+    let mean = lossSum / Double(lossSampleCount)
+    return mean.isFinite ? mean : nil
   }
 
   /// What has been counted so far.

@@ -24,7 +24,7 @@ public struct ClassificationReport: Codable, Sendable, Hashable {
 
   /// How many pictures there were.
   public let samples: Int
-  /// The mean loss, if it was measured.
+  /// The mean loss, if it was measured and is finite.
   public let loss: Double?
   public let accuracy: Double
   public let topK: TopK
