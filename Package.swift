@@ -67,6 +67,7 @@ let package = Package(
       dependencies: [
         "Mingle", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      resources: [.embedInCode("Resources/digits.csv.gz")],
       linkerSettings: runInstalled + runLocally),
     .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
     .testTarget(

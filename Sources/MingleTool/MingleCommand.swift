@@ -9,6 +9,7 @@ struct MingleCommand: ParsableCommand {
     discussion: """
       First steps:
         mingle doctor                              is everything in place?
+        mingle demo                                train two networks in a minute
         mingle models                              which networks are there?
         mingle predict runs/flowers rose.jpg       what is in the picture?
 
@@ -17,6 +18,7 @@ struct MingleCommand: ParsableCommand {
       """,
     version: mingleVersion,
     groupedSubcommands: [
+      CommandGroup(name: "Train", subcommands: [DemoCommand.self, TrainCommand.self]),
       CommandGroup(
         name: "Use", subcommands: [PredictCommand.self, EvaluateCommand.self, FeaturesCommand.self]),
       CommandGroup(

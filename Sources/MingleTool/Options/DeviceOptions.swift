@@ -14,13 +14,19 @@ struct DeviceOptions: ParsableArguments {
   ///
   /// - Throws: ``MingleError`` for a device that is not there.
   func start() throws -> Device {
-    if let threads {
-      guard (1...1024).contains(threads) else {
-        throw MingleError(
-          .usage, "--threads is out of range", expected: "1 to 1024", got: "\(threads)")
-      }
-      Engine.threadCount = threads
-    }
+    try DeviceOptions.use(threads: threads)
     return try Device(parsing: device)
+  }
+
+  /// Sets the number of CPU threads, unless it is nil.
+  ///
+  /// - Throws: ``MingleError`` for a number that cannot be.
+  static func use(threads: Int?) throws {
+    guard let threads else { return }
+    guard (1...1024).contains(threads) else {
+      throw MingleError(
+        .usage, "--threads is out of range", expected: "1 to 1024", got: "\(threads)")
+    }
+    Engine.threadCount = threads
   }
 }

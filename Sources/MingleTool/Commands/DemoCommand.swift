@@ -1,0 +1,101 @@
+import ArgumentParser
+import Foundation
+import Mingle
+
+/// `mingle demo`
+struct DemoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Train a gMLP and a Mixer on handwritten digits, and let them read some.",
+    discussion: """
+      1,797 digits of 8 x 8 pixels come with the program (Alpaydin and Kaynak, Optical Recognition \
+      of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0). Four fifths are for \
+      training, one fifth for testing. Takes less than a minute.
+      """)
+
+  @Option(help: "The folder for data, runs and pictures; it must not hold anything yet.")
+  var output: String?
+
+  private var folder: String { output ?? "runs/demo" }
+
+  func run() throws {
+    let manager = FileManager.default
+    if output == nil, manager.fileExists(atPath: folder) {
+      try manager.removeItem(atPath: folder)  // our own, of an earlier demo
+    }
+    guard !manager.fileExists(atPath: folder) else {
+      throw MingleError(.usage, "the folder exists already", in: folder, next: "name another one")
+    }
+    try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let digits = "\(folder)/digits.csv.gz"
+    try Data(PackageResources.digits_csv_gz).write(to: URL(filePath: digits))
+
+    Interruption.watch()
+    for (name, recipe) in recipes(on: digits) {
+      try Console.print("\nTraining \(name)\n")
+      let progress = TrainingProgress()
+      let result = try Trainer(recipe, in: "\(folder)/\(name)").run(progress.show)
+      if result.wasStopped { throw MingleError(.interrupted, "the demo was stopped") }
+      if let last = result.last {
+        try Console.print(
+          "\n\(name): test accuracy \(percent(last.validation.accuracy)) after "
+            + duration(result.seconds))
+      }
+    }
+    try predict(digits)
+    try Console.print(
+      """
+
+      What next?
+        mingle evaluate \(folder)/gmlp --data \(digits)
+        mingle predict \(folder)/mixer \(folder)/pictures/*.png --top-k 3
+        mingle train --model gmlp_s16_224 --data PICTURES --output runs/mine
+        mingle models
+      """)
+  }
+
+  /// Small networks on patches of 2 x 2 pixels, the same schedule for both.
+  private func recipes(on digits: String) -> [(name: String, recipe: Recipe)] {
+    [("gmlp", "gmlp_ti16_224"), ("mixer", "mixer_s16_224")].map { name, model in
+      var recipe = Recipe(model: model, data: digits)
+      recipe.settings = [
+        "image_size": "8", "patch_size": "2", "input_channels": "1", "depth": "4", "dim": "64",
+      ]
+      recipe.epochs = 30
+      recipe.batchSize = 64
+      recipe.schedule = Schedule(.cosine, learningRate: 3e-3).with { $0.warmup = .share(0.1) }
+      recipe.augmentation.padding = 1
+      recipe.augmentation.labelSmoothing = 0.1
+      recipe.seed = 1
+      return (name, recipe)
+    }
+  }
+
+  /// Shows what both networks say about a few test pictures.
+  private func predict(_ digits: String) throws {
+    let test = try openTrainingData(at: digits, holdingOut: 0.2, seed: 1).test
+    let pictures = "\(folder)/pictures"
+    try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
+    let predictors = try ["gmlp", "mixer"].map { ($0, try Predictor("\(folder)/\($0)")) }
+    for index in stride(from: 0, to: test.count, by: test.count / 3) {
+      let image = try test.image(at: index)
+      let label = test.classNames[test.label(at: index)]
+      let path = "\(pictures)/\(index)-is-\(label).png"
+      try Data(image.encodedAsPNG()).write(to: URL(filePath: path))
+      try Console.print("\n\(path)\n\(drawing(of: image))")
+      for (name, predictor) in predictors {
+        try Console.print("\n  \(name)")
+        try Console.print(bars(try predictor.classify(image, top: 3), indent: 4))
+      }
+    }
+  }
+
+  /// The picture in characters, dark to light.
+  private func drawing(of image: Image) -> String {
+    let shades = Array(" .:-=+*#%@")
+    return (0..<image.height).map { row in
+      let pixels = image.pixels[row * image.width..<(row + 1) * image.width]
+      return "    " + pixels.map { String(repeating: shades[Int($0) * 9 / 255], count: 2) }.joined()
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,216 @@
+import ArgumentParser
+import Foundation
+import Mingle
+
+/// `mingle train`
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train or fine-tune a network on your own pictures.",
+    discussion: """
+      A recipe (YAML) holds every setting; flags override it. The run's folder gets config.yaml, \
+      log.jsonl, metrics.csv, report.html, last/ and best/. A run that was stopped or killed goes on \
+      with --resume, to the same weights as if nothing had happened.
+
+      Examples:
+        mingle train --model gmlp_s16_224 --data flowers --output runs/flowers \
+      --weights gmlp_s16_224.safetensors --epochs 10
+        mingle train Recipes/cifar10-mixer.yaml --data cifar10 --output runs/cifar10
+        mingle train --resume --output runs/cifar10
+      """)
+
+  @Argument(help: "A recipe, or the config.yaml of another run.")
+  var recipe: String?
+
+  @Option(help: ArgumentHelp("A model of 'mingle models'.", valueName: "name"))
+  var model: String?
+
+  @Option(help: "The pictures; 'mingle help data' tells the forms.")
+  var data: String?
+
+  @Option(help: "The run's folder; it must not hold anything yet.")
+  var output: String?
+
+  @Flag(help: "Go on with the run in --output, by its own recipe.")
+  var resume = false
+
+  @Option(help: "Weights to start from; the head is new.")
+  var weights: String?
+
+  @Option(help: ArgumentHelp("Passes over the data.", valueName: "count"))
+  var epochs: Int?
+
+  @Option(help: ArgumentHelp("Pictures in a batch.", valueName: "count"))
+  var batchSize: Int?
+
+  @Option(help: ArgumentHelp("Batches whose gradients make one step.", valueName: "count"))
+  var accumulation: Int?
+
+  @Option(help: ArgumentHelp("The learning rate after warm-up.", valueName: "rate"))
+  var learningRate: Double?
+
+  @Option(help: ArgumentHelp("The pull of weights towards 0.", valueName: "rate"))
+  var weightDecay: Double?
+
+  @Option(help: "sgd, adamw or lamb, with its defaults.")
+  var optimizer: OptimizerConfiguration.Name?
+
+  @Option(help: "constant, linear, cosine or step.")
+  var schedule: Schedule.Name?
+
+  @Option(help: "What happens to the pictures: none, light, small or strong.")
+  var augmentation: String?
+
+  @Option(help: ArgumentHelp("The share of the target given to all classes.", valueName: "share"))
+  var labelSmoothing: Double?
+
+  @Option(help: ArgumentHelp("Average the weights with this decay.", valueName: "decay"))
+  var emaDecay: Double?
+
+  @Option(help: "Precision of matrix products: fp32 or bf16.")
+  var precision: Precision?
+
+  @Option(help: ArgumentHelp("Decides every random number.", valueName: "number"))
+  var seed: UInt64?
+
+  @Option(help: ArgumentHelp("Threads that prepare batches.", valueName: "count"))
+  var workers: Int?
+
+  @Flag(help: "Leave out pictures that cannot be read, instead of stopping.")
+  var skipBroken = false
+
+  @Flag(help: "Two steps and two batches of evaluation, to see that all fits; writes nothing.")
+  var fastDevRun = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Learn only so many batches, without augmentation, and evaluate on them; writes nothing.",
+      valueName: "count"))
+  var overfitBatches: Int?
+
+  @Option(help: "Where to compute: cpu, cuda, cuda:N or mps.")
+  var device: String?
+
+  @Option(help: ArgumentHelp("CPU threads; by default one for each core.", valueName: "count"))
+  var threads: Int?
+
+  @OptionGroup var settings: SettingOptions
+  @OptionGroup var resizing: ResizingOptions
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    try DeviceOptions.use(threads: threads)
+    let trainer = try resume ? resumedTrainer() : newTrainer()
+    Interruption.watch()
+    let progress = TrainingProgress()
+    let result = try trainer.run(progress.show)
+    if json.isOn {
+      try Console.printJSON(RunSummary(result, folder: output))
+    } else if let best = result.best {
+      try Console.print(
+        "best accuracy \(percent(best.validation.accuracy)) in epoch \(best.epoch), "
+          + "\(duration(result.seconds)) of training"
+          + (result.skipped > 0 ? ", \(result.skipped) pictures skipped" : "")
+          + (output.map { "; see \($0)" } ?? ""))
+    }
+    if result.wasStopped {
+      throw MingleError(
+        .interrupted, "the run was stopped", in: output,
+        next: "go on with 'mingle train --resume --output \(output ?? "DIR")'")
+    }
+  }
+
+  private func resumedTrainer() throws -> Trainer {
+    guard let output else {
+      throw MingleError(.usage, "--resume needs the run's folder", next: "pass --output DIR")
+    }
+    guard recipe == nil, model == nil, data == nil, weights == nil, !fastDevRun,
+      overfitBatches == nil
+    else {
+      throw MingleError(
+        .usage, "a run is resumed by its own recipe",
+        next: "leave out everything but --resume and --output")
+    }
+    return try Trainer(resuming: output)
+  }
+
+  private func newTrainer() throws -> Trainer {
+    if fastDevRun || overfitBatches != nil {
+      if let overfitBatches, overfitBatches < 1 {
+        throw MingleError(.usage, "--overfit-batches must be at least 1", got: "\(overfitBatches)")
+      }
+      return try Trainer(
+        effectiveRecipe(), in: nil,
+        rehearsal: fastDevRun ? .fastRun : .overfit(batches: overfitBatches ?? 1))
+    }
+    guard let output else {
+      throw MingleError(.usage, "the run needs a folder", next: "pass --output runs/NAME")
+    }
+    return try Trainer(effectiveRecipe(), in: output)
+  }
+
+  /// The recipe with the flags put in.
+  private func effectiveRecipe() throws -> Recipe {
+    var result = try recipe.map(Recipe.init(contentsOf:)) ?? Recipe(model: "", data: "")
+    if let model { result.model = model }
+    if let data { result.data = data }
+    guard !result.model.isEmpty else {
+      throw MingleError(.usage, "no model is named", next: "pass --model, one of 'mingle models'")
+    }
+    guard !result.data.isEmpty else {
+      throw MingleError(.usage, "no data are named", next: "pass --data PATH")
+    }
+    result.data = URL(filePath: result.data).standardizedFileURL.path
+    if let weights { result.weights = weights }
+    result.weights = result.weights.map { URL(filePath: $0).standardizedFileURL.path }
+    result.settings.merge(try settings.fields()) { $1 }
+    if let resizing = resizing.resizeTokens { result.resizeTokens = resizing }
+    if let epochs { result.epochs = epochs }
+    if let batchSize { result.batchSize = batchSize }
+    if let accumulation { result.accumulation = accumulation }
+    if let schedule { result.schedule.name = schedule }
+    if let learningRate { result.schedule.learningRate = learningRate }
+    if let optimizer, optimizer != result.optimizer.name {
+      result.optimizer = OptimizerConfiguration(optimizer)
+    }
+    if let weightDecay { result.optimizer.weightDecay = weightDecay }
+    if let augmentation {
+      guard let preset = Augmentation.presets[augmentation] else {
+        throw MingleError(
+          .usage, "no augmentation is called '\(augmentation)'",
+          expected: Augmentation.presets.keys.sorted().joined(separator: ", "))
+      }
+      result.augmentation = preset
+    }
+    if let labelSmoothing { result.augmentation.labelSmoothing = labelSmoothing }
+    if let emaDecay { result.emaDecay = emaDecay }
+    if let precision { result.precision = precision }
+    if let seed { result.seed = seed }
+    if let workers { result.workers = workers }
+    if skipBroken { result.skipBroken = true }
+    if let device { result.device = device }
+    return result
+  }
+}
+
+extension OptimizerConfiguration.Name: ExpressibleByArgument {}
+extension Schedule.Name: ExpressibleByArgument {}
+
+/// The end of a run as JSON.
+private struct RunSummary: Encodable {
+  let folder: String?
+  let wasStopped: Bool
+  let seconds: Double
+  let skipped: Int
+  let best: EpochReport?
+  let last: EpochReport?
+
+  init(_ result: TrainingResult, folder: String?) {
+    self.folder = folder
+    wasStopped = result.wasStopped
+    seconds = result.seconds
+    skipped = result.skipped
+    best = result.best
+    last = result.last
+  }
+}

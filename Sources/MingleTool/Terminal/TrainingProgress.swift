@@ -1,0 +1,67 @@
+import Foundation
+import Mingle
+
+/// Shows a run on standard error: one line that is rewritten on a terminal, else plain lines.
+final class TrainingProgress {
+  private let isInteractive = Console.isInteractive
+  private var plan: TrainingPlan?
+  private var lastShown = ContinuousClock.now
+  private var shownSteps = 0
+
+  /// Shows `event`; asks to stop after Ctrl-C.
+  func show(_ event: TrainingEvent) -> TrainingAction {
+    switch event {
+    case .started(let plan):
+      self.plan = plan
+      Console.note(
+        "\(plan.model): \(grouped(plan.parameterCount)) parameters, "
+          + "\(grouped(plan.trainingSamples)) training and \(grouped(plan.validationSamples)) "
+          + "validation pictures, \(plan.classCount) classes, "
+          + "\(plan.epochs) epochs of \(plan.stepsPerEpoch) steps"
+          + (plan.stepsDone > 0 ? ", \(plan.stepsDone) steps done" : ""))
+    case .step(let report): show(report)
+    case .epoch(let report): show(report)
+    case .saved: break
+    case .skipped(let sample): line("skipped: \(sample.error)")
+    }
+    return Interruption.isWanted ? .stop : .proceed
+  }
+
+  private func show(_ report: StepReport) {
+    let now = ContinuousClock.now
+    let pause: Duration = isInteractive ? .milliseconds(100) : .seconds(15)
+    guard now - lastShown >= pause, report.step != plan?.stepsPerEpoch else { return }
+    lastShown = now
+    let text =
+      "epoch \(report.epoch)/\(plan?.epochs ?? 0)  step \(report.step)/\(report.totalSteps)  "
+      + "loss \(decimal(report.loss, 4))  rate \(String(format: "%.2e", report.learningRate))  "
+      + "\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.secondsLeft)) left"
+    if isInteractive { Console.noteRaw("\r\u{1B}[K" + text) } else { Console.note(text) }
+  }
+
+  private func show(_ report: EpochReport) {
+    line(
+      "epoch \(report.epoch)/\(plan?.epochs ?? 0)  training loss \(decimal(report.trainingLoss, 4))"
+        + "  validation loss \(report.validation.loss.map { decimal($0, 4) } ?? "-")"
+        + "  accuracy \(percent(report.validation.accuracy))"
+        + (report.isBest ? "  best" : "      ")
+        + "  \(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.seconds))")
+  }
+
+  /// A line that stays.
+  private func line(_ text: String) {
+    if isInteractive { Console.noteRaw("\r\u{1B}[K") }
+    Console.note(text)
+  }
+}
+
+/// "7 s", "3 min 20 s", "2 h 5 min".
+func duration(_ seconds: Double) -> String {
+  let whole = Int(seconds.rounded())
+  if whole < 60 { return "\(whole) s" }
+  if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+  return "\(whole / 3600) h \(whole % 3600 / 60) min"
+}
+
+/// "97.5 %"
+func percent(_ share: Double) -> String { "\(decimal(share * 100, 2)) %" }
