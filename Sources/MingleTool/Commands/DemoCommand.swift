@@ -42,7 +42,7 @@ struct DemoCommand: ParsableCommand {
             + duration(result.seconds))
       }
     }
-    try predict(digits)
+    // PREDICT
     try Console.print(
       """
 
@@ -68,25 +68,6 @@ struct DemoCommand: ParsableCommand {
       recipe.augmentation.labelSmoothing = 0.1
       recipe.seed = 1
       return (name, recipe)
-    }
-  }
-
-  /// Shows what both networks say about a few test pictures.
-  private func predict(_ digits: String) throws {
-    let test = try openTrainingData(at: digits, holdingOut: 0.2, seed: 1).test
-    let pictures = "\(folder)/pictures"
-    try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
-    let predictors = try ["gmlp", "mixer"].map { ($0, try Predictor("\(folder)/\($0)")) }
-    for index in stride(from: 0, to: test.count, by: test.count / 3) {
-      let image = try test.image(at: index)
-      let label = test.classNames[test.label(at: index)]
-      let path = "\(pictures)/\(index)-is-\(label).png"
-      try Data(image.encodedAsPNG()).write(to: URL(filePath: path))
-      try Console.print("\n\(path)\n\(drawing(of: image))")
-      for (name, predictor) in predictors {
-        try Console.print("\n  \(name)")
-        try Console.print(bars(try predictor.classify(image, top: 3), indent: 4))
-      }
     }
   }
 
