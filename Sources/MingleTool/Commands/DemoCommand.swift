@@ -42,7 +42,7 @@ struct DemoCommand: ParsableCommand {
             + duration(result.seconds))
       }
     }
-    // PREDICT
+    try predict(digits)
     try Console.print(
       """
 
@@ -61,13 +61,31 @@ struct DemoCommand: ParsableCommand {
       recipe.settings = [
         "image_size": "8", "patch_size": "2", "input_channels": "1", "depth": "4", "dim": "64",
       ]
-      recipe.epochs = 30
+      recipe.epochs = 40
       recipe.batchSize = 64
       recipe.schedule = Schedule(.cosine, learningRate: 3e-3).with { $0.warmup = .share(0.1) }
       recipe.augmentation.padding = 1
       recipe.augmentation.labelSmoothing = 0.1
       recipe.seed = 1
       return (name, recipe)
+    }
+  }
+
+  /// Shows what both networks say about a few test pictures.
+  private func predict(_ digits: String) throws {
+    let test = try openTrainingData(at: digits, holdingOut: 0.2, seed: 1).test
+    let pictures = "\(folder)/pictures"
+    try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
+    let predictors = try ["gmlp", "mixer"].map { ($0, try Predictor("\(folder)/\($0)")) }
+    for index in stride(from: 0, to: test.count, by: test.count / 3) {
+      let image = try test.image(at: index)
+      let path = "\(pictures)/\(index)-is-\(test.classNames[test.label(at: index)]).png"
+      try Data(image.encodedAsPNG()).write(to: URL(filePath: path))
+      try Console.print("\n\(path)\n\(drawing(of: image))")
+      for (name, predictor) in predictors {
+        let answer = Answer(image: name, predictions: try predictor.classify(image, top: 3))
+        try Console.print(answer.text)
+      }
     }
   }
 

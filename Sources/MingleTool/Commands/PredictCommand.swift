@@ -71,7 +71,7 @@ struct PredictCommand: ParsableCommand {
 }
 
 /// What one picture shows.
-private struct Answer: Encodable {
+struct Answer: Encodable {
   let image: String
   let predictions: [Prediction]
 
