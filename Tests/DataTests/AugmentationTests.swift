@@ -100,7 +100,6 @@ private let plain = Image(width: 6, height: 6, channels: 1, pixels: .init(repeat
 
   @Test func configurationKeepsDefaults() throws {
     let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
     let text = """
       {"horizontal_flip": 0.5, "cut_mix": 1, "rand_augment": {"magnitude": 5},
        "color_jitter": {"hue": 0.1}, "random_resized_crop": {"scale": [0.3, 1]}}

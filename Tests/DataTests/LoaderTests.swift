@@ -139,9 +139,19 @@ private let everything: Augmentation = {
     let batches = try contents(loader)
     #expect(batches.map(\.position) == [0, 2])
     #expect(batches.map(\.indices) == [[0, 2, 3], [8, 9, 11]])
-    #expect(batches.map(\.broken) == [[1], [10]])
+    #expect(batches.map(\.broken) == [[1], [4, 5, 6, 7, 10]])
     #expect(batches.map(\.images.count) == [48, 48])
     #expect(batches.map { $0.targets?.count } == [9, 9])
+  }
+
+  @Test func nothingReadableIsAnError() throws {
+    var options = LoaderOptions.evaluation(batchSize: 2)
+    options.skipsBroken = true
+    let data = NumberedPictures(count: 5, broken: Set(0..<5))
+    let loader = try BatchLoader(data, preprocessing: rawBytes(4), options: options)
+    let stream = loader.batches(epoch: 0)
+    #expect(mingleError { try stream.next() }?.what == "not one of 5 samples can be read")
+    #expect(stream.broken.map(\.index) == Array(0..<5))
   }
 
   @Test func droppedStreamsStopTheirThreads() throws {

@@ -13,8 +13,8 @@ public struct Batch: Sendable {
   public let indices: [Int]
   /// The batch's place in the epoch.
   public let position: Int
-  /// Samples that could not be read and were left out.
-  public let broken: [BrokenSample]
+  /// Samples that could not be read and were left out, here and in batches passed over before.
+  public internal(set) var broken: [BrokenSample]
 
   /// `B`.
   public var count: Int { indices.count }

@@ -66,8 +66,8 @@ public final class BatchLoader: Sendable {
     return random.permutation(dataset.count)
   }
 
-  /// Prepares one batch; nil when none of its samples can be read and such samples are skipped.
-  func batch(at position: Int, epoch: Int, order: [Int]) throws -> Batch? {
+  /// Prepares one batch; without samples when none can be read and such samples are skipped.
+  func batch(at position: Int, epoch: Int, order: [Int]) throws -> Batch {
     let size = preprocessing.imageSize
     let channels = normalization.channels
     let first = position * options.batchSize
@@ -90,14 +90,13 @@ public final class BatchLoader: Sendable {
           broken.append(BrokenSample(index: order[place], error: error))
         }
       }
-      if augmentation.hasSoftTargets {
+      if augmentation.hasSoftTargets, !indices.isEmpty {
         var random = RandomNumbers(seed: options.seed, .batch, epoch: epoch, position: position)
         targets = augmentation.mix(
           values, channels: channels, size: size, labels: indices.map(dataset.label),
           classCount: dataset.classCount, random: &random)
       }
     }
-    if indices.isEmpty { return nil }
     return Batch(
       images: indices.count == places.count ? room : room.prefix(indices.count, of: imageCount),
       labels: Tensor(indices.map { Int64(dataset.label(at: $0)) }),

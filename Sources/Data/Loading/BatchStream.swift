@@ -5,8 +5,18 @@ import Torch
 /// The batches of an epoch in order, prepared ahead on threads. Letting go of it stops the threads.
 public final class BatchStream: Sendable {
   private let queue: BatchQueue
+  private let name: String
+  private let progress = Mutex(Progress())
+
+  private struct Progress {
+    var broken: [BrokenSample] = []
+    /// How many of them a batch has reported.
+    var reported = 0
+    var hasBatch = false
+  }
 
   init(_ loader: BatchLoader, epoch: Int, from start: Int) {
+    name = loader.dataset.name
     queue = BatchQueue(start: start, end: loader.batchesPerEpoch, ahead: loader.options.prefetch)
     let order = loader.order(epoch: epoch)
     let workers = min(loader.options.workers, loader.batchesPerEpoch - start)
@@ -25,21 +35,35 @@ public final class BatchStream: Sendable {
 
   deinit { queue.stop() }
 
+  /// All samples left out so far, in the epoch's order.
+  public var broken: [BrokenSample] { progress.withLock(\.broken) }
+
   /// Waits for the next batch; nil at the epoch's end. With `skipsBroken`, a batch of which no sample
   /// can be read is passed over.
   ///
   /// - Throws: ``MingleError`` that names the first sample, in the epoch's order, that cannot be
-  ///   read; the stream then ends.
+  ///   read, or the data when none of the stream's samples can be; the stream then ends.
   public func next() throws -> Batch? {
     while let result = queue.next() {
       do {
-        if let batch = try result.get() { return batch }
+        var batch = try result.get()
+        progress.withLock { progress in
+          progress.broken += batch.broken
+          guard batch.count > 0 else { return }
+          batch.broken = Array(progress.broken[progress.reported...])
+          progress.reported = progress.broken.count
+          progress.hasBatch = true
+        }
+        if batch.count > 0 { return batch }
       } catch {
         queue.stop()
         throw error
       }
     }
-    return nil
+    let (hasBatch, broken) = progress.withLock { ($0.hasBatch, $0.broken) }
+    guard !hasBatch, let first = broken.first, queue.hasEnded else { return nil }
+    throw MingleError(
+      .badData, "not one of \(broken.count) samples can be read", in: name, got: "\(first.error)")
   }
 }
 
@@ -52,7 +76,7 @@ private final class BatchQueue: Sendable {
     /// The next position to prepare and the next to hand out.
     var prepared: Int
     var used: Int
-    var results: [Int: Result<Batch?, any Error>] = [:]
+    var results: [Int: Result<Batch, any Error>] = [:]
     var isStopped = false
   }
 
@@ -77,13 +101,13 @@ private final class BatchQueue: Sendable {
     }
   }
 
-  func put(_ result: Result<Batch?, any Error>, at position: Int) {
+  func put(_ result: Result<Batch, any Error>, at position: Int) {
     change { $0.results[position] = result }
   }
 
   /// The next batch in order; nil at the end.
-  func next() -> Result<Batch?, any Error>? {
-    let result: Result<Batch?, any Error>? = wait { state in
+  func next() -> Result<Batch, any Error>? {
+    let result: Result<Batch, any Error>? = wait { state in
       if state.isStopped || state.used >= end { return .some(nil) }
       guard let result = state.results.removeValue(forKey: state.used) else { return nil }
       state.used += 1
@@ -92,6 +116,9 @@ private final class BatchQueue: Sendable {
     changed.withLock { changed.broadcast() }
     return result
   }
+
+  /// Whether every batch was handed out.
+  var hasEnded: Bool { state.withLock { $0.used >= end } }
 
   func stop() {
     change { state in
