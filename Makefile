@@ -33,10 +33,11 @@ lint: ## check the format of all Swift files
 	swift format lint --strict --parallel --recursive Package.swift Sources Tests Examples
 
 docs: bootstrap ## build the documentation of every library into .build/docs
-	@for module in $(MODULES); do \
-	  swift package --allow-writing-to-directory .build/docs generate-documentation \
-	    --target $$module --output-path .build/docs/$$module || exit 1; \
-	done
+	@mkdir -p .build/docs
+	swift package --allow-writing-to-directory .build/docs generate-documentation \
+	  --enable-experimental-combined-documentation $(addprefix --target ,$(MODULES)) \
+	  --output-path .build/docs
+	@echo "to read it: python3 -m http.server --directory .build/docs, and open /documentation there"
 
 consumer: bootstrap ## build and run a package that depends on Mingle by version
 	@scripts/check-consumer
@@ -44,6 +45,9 @@ consumer: bootstrap ## build and run a package that depends on Mingle by version
 install: build ## copy `mingle` to PREFIX/bin and libtorch to PREFIX/lib/mingle
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/mingle"
 	install -m 755 "$(BIN)/mingle" "$(DESTDIR)$(PREFIX)/bin/mingle"
+	for bundle in "$(BIN)"/mingle_MingleTool.*; do \
+	  [ ! -d "$$bundle" ] || cp -R "$$bundle" "$(DESTDIR)$(PREFIX)/bin/"; \
+	done
 	cp -R .libtorch/lib/. "$(DESTDIR)$(PREFIX)/lib/mingle/"
 
 clean: ## remove everything built here; libtorch stays in the cache
