@@ -3,17 +3,17 @@ import Mingle
 
 /// Shows a run on standard error: one line that is rewritten on a terminal, else plain lines.
 final class TrainingProgress {
-  private let isInteractive = Console.isInteractive
+  private let line = ProgressLine()
+  private let clock = ContinuousClock()
   private var plan: TrainingPlan?
-  private var lastShown = ContinuousClock.now
-  private var shownSteps = 0
+  private var lastPlainLine = ContinuousClock.now
 
   /// Shows `event`; asks to stop after Ctrl-C.
   func show(_ event: TrainingEvent) -> TrainingAction {
     switch event {
     case .started(let plan):
       self.plan = plan
-      Console.note(
+      note(
         "\(plan.model): \(grouped(plan.parameterCount)) parameters, "
           + "\(grouped(plan.trainingSamples)) training and \(grouped(plan.validationSamples)) "
           + "validation pictures, \(plan.classCount) classes, "
@@ -22,25 +22,22 @@ final class TrainingProgress {
     case .step(let report): show(report)
     case .epoch(let report): show(report)
     case .saved: break
-    case .skipped(let sample): line("skipped: \(sample.error)")
+    case .skipped(let sample): note("skipped: \(sample.error)")
     }
     return Interruption.isWanted ? .stop : .proceed
   }
 
   private func show(_ report: StepReport) {
-    let now = ContinuousClock.now
-    let pause: Duration = isInteractive ? .milliseconds(100) : .seconds(15)
-    guard now - lastShown >= pause, report.step != plan?.stepsPerEpoch else { return }
-    lastShown = now
     let text =
       "epoch \(report.epoch)/\(plan?.epochs ?? 0)  step \(report.step)/\(report.totalSteps)  "
       + "loss \(decimal(report.loss, 4))  rate \(String(format: "%.2e", report.learningRate))  "
       + "\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.secondsLeft)) left"
-    if isInteractive { Console.noteRaw("\r\u{1B}[K" + text) } else { Console.note(text) }
+    line.show(text)
+    if !Console.isInteractive, clock.now - lastPlainLine >= .seconds(15) { note(text) }
   }
 
   private func show(_ report: EpochReport) {
-    line(
+    note(
       "epoch \(report.epoch)/\(plan?.epochs ?? 0)  training loss \(decimal(report.trainingLoss, 4))"
         + "  validation loss \(report.validation.loss.map { decimal($0, 4) } ?? "-")"
         + "  accuracy \(percent(report.validation.accuracy))"
@@ -49,8 +46,9 @@ final class TrainingProgress {
   }
 
   /// A line that stays.
-  private func line(_ text: String) {
-    if isInteractive { Console.noteRaw("\r\u{1B}[K") }
+  private func note(_ text: String) {
+    line.clear()
+    lastPlainLine = clock.now
     Console.note(text)
   }
 }
