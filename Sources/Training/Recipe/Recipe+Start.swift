@@ -23,6 +23,9 @@ extension Recipe {
     } else {
       checkpoint = try .fresh(model, settings: settings, generator: generator)
     }
+    if let fraction = cropFraction ?? (weights == nil ? 1 : nil) {
+      checkpoint.preprocessing.cropFraction = fraction
+    }
     checkpoint.labels = classNames
     checkpoint.provenance = [
       "tool": "mingle", "data": data, "seed": "\(seed)", "initial_weights": weights ?? "none",

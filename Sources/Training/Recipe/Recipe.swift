@@ -22,6 +22,9 @@ public struct Recipe: Codable, Hashable, Sendable {
   public var data: String
   /// The share of each class kept for validation where the data have no such part.
   public var holdOut = 0.2
+  /// The cropped part of the resized picture's shorter side; nil: as the initial weights want it, and
+  /// all of it for training from scratch.
+  public var cropFraction: Double?
   public var augmentation = Augmentation.none
   /// Leaves out pictures that cannot be read, instead of stopping.
   public var skipBroken = false
@@ -67,6 +70,9 @@ public struct Recipe: Codable, Hashable, Sendable {
     try check("workers", workers, 1...256)
     try check("save_every", saveEvery ?? 1, 1...Int(Int32.max))
     try requireSetting("hold_out", holdOut, "above 0, below 1") { 0 < $0 && $0 < 1 }
+    try requireSetting("crop_fraction", cropFraction ?? 1, "above 0, at most 1") {
+      0 < $0 && $0 <= 1
+    }
     try requireSetting("clip", clip ?? 1, "above 0") { 0 < $0 }
     try requireSetting("ema_decay", emaDecay ?? 0, "0 up to 1") { 0 <= $0 && $0 < 1 }
     try augmentation.validate()
@@ -80,6 +86,7 @@ extension Recipe {
     case model, settings, weights, freeze, data, augmentation, epochs, accumulation, optimizer
     case schedule, loss, clip, precision, seed, device, workers
     case resizeTokens = "resize_tokens", holdOut = "hold_out", skipBroken = "skip_broken"
+    case cropFraction = "crop_fraction"
     case batchSize = "batch_size", emaDecay = "ema_decay", saveEvery = "save_every"
   }
 
@@ -100,6 +107,7 @@ extension Recipe {
     try update(&freeze, .freeze)
     try update(&data, .data)
     try update(&holdOut, .holdOut)
+    try updateOptional(&cropFraction, .cropFraction)
     try update(&augmentation, .augmentation)
     try update(&skipBroken, .skipBroken)
     try update(&epochs, .epochs)
@@ -126,6 +134,7 @@ extension Recipe {
     try container.encode(freeze, forKey: .freeze)
     try container.encode(data, forKey: .data)
     try container.encode(holdOut, forKey: .holdOut)
+    try container.encode(cropFraction, forKey: .cropFraction)
     try container.encode(augmentation, forKey: .augmentation)
     try container.encode(skipBroken, forKey: .skipBroken)
     try container.encode(epochs, forKey: .epochs)

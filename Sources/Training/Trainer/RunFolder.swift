@@ -95,7 +95,8 @@ struct RunFolder {
   }
 
   /// What was saved last, or nil if the run ended before its first save.
-  func restore() throws -> (weights: [String: Tensor], tensors: [String: Tensor], state: RunState)? {
+  func restore() throws -> (weights: [String: Tensor], tensors: [String: Tensor], state: RunState)?
+  {
     guard let folder = try readableFolder(at: "\(path)/last") else { return nil }
     let file = "\(folder)/state.json"
     guard let data = FileManager.default.contents(atPath: file),

@@ -51,7 +51,9 @@ public final class Trainer {
     try recipe.validate()
     try self.init(recipe, rehearsal: rehearsal) { path in
       try path.map { try RunFolder(creating: $0, recipe: recipe) }
-    } at: { path }
+    } at: {
+      path
+    }
   }
 
   /// Goes on with the run in the folder `path`, by its own recipe.
@@ -59,7 +61,11 @@ public final class Trainer {
   /// - Throws: ``MingleError`` if there is no run, or its files or its data have changed.
   public convenience init(resuming path: String) throws {
     let folder = try RunFolder(opening: path)
-    try self.init(folder.recipe(), rehearsal: nil) { _ in folder } at: { path }
+    try self.init(folder.recipe(), rehearsal: nil) { _ in
+      folder
+    } at: {
+      path
+    }
     guard let saved = try folder.restore() else { return }  // killed before its first save
     try restore(saved.weights, saved.tensors, saved.state)
   }
@@ -290,7 +296,9 @@ public final class Trainer {
   private func restore(
     _ weights: [String: Tensor], _ tensors: [String: Tensor], _ saved: RunState
   ) throws {
-    func part(_ belongs: (String) -> Bool) -> [String: Tensor] { tensors.filter { belongs($0.key) } }
+    func part(_ belongs: (String) -> Bool) -> [String: Tensor] {
+      tensors.filter { belongs($0.key) }
+    }
     let isAverage: (String) -> Bool = { $0.hasPrefix("average.") || $0 == "average_updates" }
     let raw = part { $0.hasPrefix("weight.") }
     try average?.restore(part(isAverage))
