@@ -85,6 +85,9 @@ let package = Package(
     .testTarget(
       name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Samples"],
       linkerSettings: runLocally),
+    .testTarget(
+      name: "ToolTests", dependencies: ["Mingle", "TestSupport"], exclude: ["Snapshots"],
+      linkerSettings: runLocally),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

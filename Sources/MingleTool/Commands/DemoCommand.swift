@@ -11,6 +11,8 @@ struct DemoCommand: ParsableCommand {
       1,797 digits of 8 x 8 pixels come with the program (Alpaydin and Kaynak, Optical Recognition \
       of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0). Four fifths are for \
       training, one fifth for testing. Takes less than a minute.
+
+      Example: mingle demo
       """)
 
   @Option(help: "The folder for data, runs and pictures; it must not hold anything yet.")

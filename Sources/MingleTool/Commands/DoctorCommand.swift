@@ -11,6 +11,8 @@ struct DoctorCommand: ParsableCommand {
       Shows versions, processor, devices and memory, decodes a picture of each format, compares a \
       tiny network with known numbers, and measures the speed of matrix products. Exit code 1 if \
       a check fails.
+
+      Example: mingle doctor --threads 2
       """)
 
   @OptionGroup var device: DeviceOptions

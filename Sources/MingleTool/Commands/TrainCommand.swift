@@ -58,6 +58,28 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "constant, linear, cosine or step.")
   var schedule: Schedule.Name?
 
+  @Option(
+    help: ArgumentHelp("Steps of warm-up: 500, or a share such as 0.05.", valueName: "steps"),
+    transform: StepCount.init(parsing:))
+  var warmup: StepCount?
+
+  @Option(help: "softmax, or sigmoid: a yes or no for each class.")
+  var loss: Loss?
+
+  @Option(help: ArgumentHelp("The largest norm of the gradient; 0: no limit.", valueName: "norm"))
+  var clip: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave parameters as they are whose key begins so. Repeatable.", valueName: "prefix"))
+  var freeze: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "The share of each class kept for validation, where the data have no such part.",
+      valueName: "share"))
+  var holdOut: Double?
+
   @Option(help: "What happens to the pictures: none, light, small or strong.")
   var augmentation: String?
 
@@ -75,6 +97,9 @@ struct TrainCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Threads that prepare batches.", valueName: "count"))
   var workers: Int?
+
+  @Option(help: ArgumentHelp("Save after each so many steps as well.", valueName: "steps"))
+  var saveEvery: Int?
 
   @Flag(help: "Leave out pictures that cannot be read, instead of stopping.")
   var skipBroken = false
@@ -183,6 +208,12 @@ struct TrainCommand: ParsableCommand {
       result.augmentation = preset
     }
     if let labelSmoothing { result.augmentation.labelSmoothing = labelSmoothing }
+    if let warmup { result.schedule.warmup = warmup }
+    if let loss { result.loss = loss }
+    if let clip { result.clip = clip == 0 ? nil : clip }
+    if !freeze.isEmpty { result.freeze = freeze }
+    if let holdOut { result.holdOut = holdOut }
+    if let saveEvery { result.saveEvery = saveEvery }
     if let emaDecay { result.emaDecay = emaDecay }
     if let precision { result.precision = precision }
     if let seed { result.seed = seed }
@@ -195,6 +226,7 @@ struct TrainCommand: ParsableCommand {
 
 extension OptimizerConfiguration.Name: ExpressibleByArgument {}
 extension Schedule.Name: ExpressibleByArgument {}
+extension Loss: ExpressibleByArgument {}
 
 /// The end of a run as JSON.
 private struct RunSummary: Encodable {

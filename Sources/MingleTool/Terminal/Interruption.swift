@@ -17,10 +17,15 @@ enum Interruption {
   static var isWanted: Bool { count.load(ordering: .relaxed) > 0 }
 
   static func watch() {
+    // A program that starts this one from a worker thread may have left the signals blocked.
+    var signals = sigset_t()
+    sigemptyset(&signals)
     for number in [SIGINT, SIGTERM] {
       signal(number) { _ in
         if Interruption.count.wrappingAdd(1, ordering: .relaxed).oldValue > 0 { _exit(130) }
       }
+      sigaddset(&signals, number)
     }
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }

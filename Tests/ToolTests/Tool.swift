@@ -1,0 +1,72 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The built `mingle`, run as a process of its own.
+struct Tool {
+  /// What a run of the program left.
+  struct Outcome {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// The lines on standard error.
+    var errorLines: [Substring] { errors.split(whereSeparator: \.isNewline) }
+  }
+
+  /// Where standard output goes.
+  enum Destination { case file, closedPipe, path(String) }
+
+  /// The program beside the tests.
+  static let executable: URL = {
+    let bundles = Bundle.allBundles.map(\.bundleURL).filter { $0.pathExtension == "xctest" }
+    let products =
+      bundles.first?.deletingLastPathComponent()
+      ?? URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+    return products.appending(path: "mingle")
+  }()
+
+  /// Starts `mingle` with `arguments`, whose output nobody reads.
+  static func start(_ arguments: [String], in folder: String) throws -> Process {
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = arguments
+    process.currentDirectoryURL = URL(filePath: folder)
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    return process
+  }
+
+  /// Runs `mingle` with `arguments` and waits for it.
+  static func run(
+    _ arguments: [String], in folder: String? = nil, to destination: Destination = .file
+  ) throws -> Outcome {
+    let scratch = try TemporaryFolder()
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(["COLUMNS": "80"]) { $1 }
+    process.standardInput = FileHandle.nullDevice
+    if let folder { process.currentDirectoryURL = URL(filePath: folder) }
+    let output = try scratch.write([], to: "output")
+    let errors = try scratch.write([], to: "errors")
+    let pipe = Pipe()
+    switch destination {
+    case .file: process.standardOutput = FileHandle(forWritingAtPath: output)
+    case .path(let path): process.standardOutput = FileHandle(forWritingAtPath: path)
+    case .closedPipe:
+      try pipe.fileHandleForReading.close()
+      process.standardOutput = pipe
+    }
+    process.standardError = FileHandle(forWritingAtPath: errors)
+    try process.run()
+    process.waitUntilExit()
+    try #require(process.terminationReason == .exit, "\(arguments) died of a signal")
+    return Outcome(
+      status: process.terminationStatus,
+      output: try String(contentsOfFile: output, encoding: .utf8),
+      errors: try String(contentsOfFile: errors, encoding: .utf8))
+  }
+}

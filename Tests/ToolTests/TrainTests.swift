@@ -1,0 +1,103 @@
+import Foundation
+import Mingle
+import TestSupport
+import Testing
+
+/// `mingle train` from the outside: folders, signals, resumption.
+@Suite(.serialized) struct TrainTests {
+  /// A network of some thousand parameters on the pictures of ``Samples``.
+  static let arguments =
+    ["train", "--model", "mixer_s16_224", "--batch-size", "1", "--workers", "1"] + [
+      "--set", "image_size=16", "patch_size=8", "depth=1", "dim=16", "--threads", "1",
+    ]
+
+  private func train(
+    _ folder: TemporaryFolder, _ arguments: [String]
+  ) async throws -> Tool.Outcome {
+    let data = try await Samples.shared.value.folder("data")
+    return try Tool.run(Self.arguments + ["--data", data] + arguments, in: folder.path)
+  }
+
+  @Test func aRunCanBeUsed() async throws {
+    let folder = try TemporaryFolder()
+    let outcome = try await train(folder, ["--output", "run", "--epochs", "2", "--json"])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let summary = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    #expect((summary as? [String: Any])?["best"] is [String: Any])
+    let run = try FileManager.default.contentsOfDirectory(atPath: folder("run"))
+    #expect(Set(run).isSuperset(of: ["config.yaml", "log.jsonl", "metrics.csv", "last", "best"]))
+    let best = try FileManager.default.contentsOfDirectory(atPath: folder("run/best"))
+    #expect(
+      Set(best)
+        == [
+          "model.safetensors", "optimizer.safetensors", "state.json", "labels.txt",
+          "preprocess.json",
+        ])
+    #expect(
+      try String(contentsOfFile: folder("run/best/labels.txt"), encoding: .utf8)
+        == "class 0\nclass 1\n")
+
+    let picture = try await Samples.shared.value.folder("good.png")
+    let answer = try Tool.run(["predict", "run", picture], in: folder.path)
+    #expect(answer.status == 0, "\(answer.errors)")
+    #expect(answer.output.contains("class 0") && answer.output.contains("class 1"))
+
+    let again = try await train(folder, ["--output", "run"])
+    #expect(again.status == 64)
+    #expect(again.errors.contains("--resume"), "\(again.errors)")
+  }
+
+  @Test func rehearsalsKeepNothing() async throws {
+    let folder = try TemporaryFolder()
+    for rehearsal in [["--fast-dev-run"], ["--overfit-batches", "1", "--epochs", "2"]] {
+      let outcome = try await train(folder, rehearsal)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(try folder.names().isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    (["--epochs", "0", "--output", "run"], Int32(64), "epochs is out of range"),
+    (["--learning-rate", "0", "--output", "run"], 64, "learning_rate"),
+    (["--set", "deph=2", "--output", "run"], 64, "did you mean 'depth'?"),
+    (["--weights", "none.safetensors", "--output", "run"], 66, "none.safetensors"),
+    (["--data", "none", "--output", "run"], 66, "none"),
+    (["none.yaml", "--output", "run"], 66, "none.yaml"),
+    ([], 64, "--output"),
+  ])
+  func wrongRunsLeaveNothing(_ arguments: [String], _ status: Int32, _ tells: String) async throws {
+    let folder = try TemporaryFolder()
+    let outcome = try await train(folder, arguments)
+    #expect(outcome.status == status, "\(outcome.errors)")
+    #expect(outcome.errorLines.count == 1)
+    #expect(outcome.errors.hasPrefix("mingle: error: ") && outcome.errors.contains(tells))
+    #expect(try folder.names().isEmpty)
+  }
+
+  /// Stopped by Ctrl-C or killed at any moment, and resumed: the weights of an undisturbed run.
+  @Test(arguments: [SIGINT, SIGKILL]) func resumedRunEqualsUndisturbed(_ signal: Int32) async throws
+  {
+    let folder = try TemporaryFolder()
+    let more = ["--epochs", "40", "--save-every", "1"]
+    let data = try await Samples.shared.value.folder("data")
+    let whole = try await train(folder, ["--output", "whole"] + more)
+    #expect(whole.status == 0, "\(whole.errors)")
+
+    let process = try Tool.start(
+      Self.arguments + ["--data", data, "--output", "parts"] + more, in: folder.path)
+    while !FileManager.default.fileExists(atPath: folder("parts/last/state.json")) {
+      try #require(process.isRunning)
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))
+    let resumed = try Tool.run(
+      ["train", "--resume", "--output", "parts", "--threads", "1"], in: folder.path)
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    #expect(resumed.errors.contains("steps done"))
+    #expect(
+      try folder.bytes("parts/last/model.safetensors")
+        == folder.bytes("whole/last/model.safetensors"))
+  }
+}
