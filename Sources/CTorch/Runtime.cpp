@@ -6,7 +6,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/core/Generator.h>
+#include <ATen/ops/empty.h>
 #include <torch/version.h>
+
+#include <future>
+#include <thread>
 
 namespace {
 
@@ -60,6 +64,16 @@ int ct_synchronize(int32_t device) {
     if (where.is_cuda()) at::detail::getCUDAHooks().deviceSynchronize(where.index());
     if (where.is_mps()) at::detail::getMPSHooks().deviceSynchronize();
   });
+}
+
+// GNU OpenMP's threads spin for 3 ms at the end of each parallel region, which stalls whoever else
+// needs the core: the threads that load data, another process. They spin only briefly when there
+// are more of them than cores, so a second pool, which never works again, is made here.
+void ct_share_cores(void) {
+  std::thread([] {
+    ctorch::catching([] { at::empty({1 << 18}).fill_(0); });
+    std::promise<void>().get_future().wait();
+  }).detach();
 }
 
 void ct_set_threads(int32_t count) { at::set_num_threads(count); }

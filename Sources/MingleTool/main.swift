@@ -11,6 +11,8 @@ import Mingle
 
 // A reader that goes away (`mingle models | head`) is told by the failing write, not by a signal.
 signal(SIGPIPE, SIG_IGN)
+// So is a file that grows past a limit.
+signal(SIGXFSZ, SIG_IGN)
 Engine.onFailure { message in
   Console.error(engineFailure(message))
   _exit(ExitCode.failure.rawValue)

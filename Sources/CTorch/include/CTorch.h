@@ -126,6 +126,8 @@ int ct_generator_set_state(CTGenerator generator, CTTensor state);
 /// Devices of a type that this process can use: 0 where the build or the machine has none.
 int32_t ct_device_count(int32_t deviceType);
 int ct_synchronize(int32_t device);
+/// Lets libtorch's worker threads sleep, instead of spinning, soon after they run out of work.
+void ct_share_cores(void);
 void ct_set_threads(int32_t count);
 int32_t ct_threads(void);
 /// The version libtorch was built as, "2.13.0".

@@ -31,6 +31,9 @@ public enum Engine {
     preconditionFailure(message)
   }
 
+  /// Done once, before the first operator is looked up.
+  static let start: Void = ct_share_cores()
+
   static var lastError: String { String(cString: ct_last_error()) }
 
   /// Ends the program if `status` tells of a failure.

@@ -14,6 +14,7 @@ package struct Operator: Sendable {
   ///   - name: without its namespace for ATen's own ("linear"), else with it ("mkldnn::_linear").
   ///   - overload: "Tensor", "dim_IntList", ... or nothing.
   package init(_ name: String, _ overload: String = "") {
+    Engine.start
     let qualified = name.contains("::") ? name : "aten::" + name
     self.name = overload.isEmpty ? qualified : qualified + "." + overload
     var pointer: CTOperator?

@@ -132,7 +132,6 @@ final class RunLog {
 
   init(_ path: String, from length: UInt64) throws {
     self.path = path
-    self.length = length
     if !FileManager.default.fileExists(atPath: path) {
       _ = FileManager.default.createFile(atPath: path, contents: nil)
     }
@@ -141,14 +140,9 @@ final class RunLog {
     }
     self.handle = handle
     do {
-      guard try handle.seekToEnd() >= length else {
-        throw MingleError(
-          .badData, "the log is shorter than the run's state says", in: path,
-          expected: "\(length) bytes or more")
-      }
-      try handle.truncate(atOffset: length)
-    } catch let error as MingleError {
-      throw error
+      // After a power cut it may be shorter than the state says: lines are lost, the run is not.
+      self.length = min(length, try handle.seekToEnd())
+      try handle.truncate(atOffset: self.length)
     } catch {
       throw MingleError(.failed, "the log cannot be written (\(error))", in: path)
     }

@@ -1,0 +1,157 @@
+import Checkpoints
+import Layers
+import Models
+import TestSupport
+import Testing
+import Torch
+
+/// What holds for every registered model.
+@Suite(.serialized) @TorchActor struct RegistryTests {
+  nonisolated static let names = ModelRegistry.entries.map(\.name)
+
+  /// Parameters as the papers print them, in millions; `Mixer`'s without the head.
+  nonisolated static let papers: [String: Double] = [
+    "mixer_s32_224": 19, "mixer_s16_224": 18, "mixer_b32_224": 60, "mixer_b16_224": 59,
+    "mixer_l32_224": 206, "mixer_l16_224": 207, "mixer_h14_224": 431,
+    "gmlp_ti16_224": 5.9, "gmlp_s16_224": 19.5, "gmlp_b16_224": 73.4,
+    "resmlp_12_224": 15.4, "resmlp_24_224": 30.0, "resmlp_36_224": 44.7,
+    "resmlp_big_24_16_224": 115.7, "resmlp_big_24_224": 129.1,
+    "resmlp_12_class_mlp_224": 17.7, "resmlp_24_class_mlp_224": 32.4,
+    "resmlp_36_class_mlp_224": 47.1,
+  ]
+
+  @Test func everyModelIsInTheTable() {
+    #expect(Set(Self.papers.keys) == Set(Self.names))
+    #expect(Set(Self.names).count == Self.names.count)
+  }
+
+  @Test(arguments: names) func countsAreExactAndThePapers(_ name: String) throws {
+    let entry = try ModelRegistry.entry(name)
+    let model = try entry.model(generator: nil)
+    #expect(model.parameterCount == entry.parameterCount)
+    let head = name.hasPrefix("mixer") ? model.head.parameterCount : 0
+    let paper = try #require(Self.papers[name])
+    // gMLP's printed counts have a class token and a pooler, up to 0.4 % more.
+    let tolerance = name.hasPrefix("gmlp") ? 0.005 * paper : paper < 100 && head == 0 ? 0.051 : 0.6
+    #expect(abs(Double(model.parameterCount - head) / 1e6 - paper) < tolerance)
+  }
+
+  @Test(arguments: names.filter { !$0.contains("_l") && !$0.contains("_h") && !$0.contains("big") })
+  func multiplyAddsAreExact(_ name: String) throws {
+    let entry = try ModelRegistry.entry(name)
+    #expect(try entry.model(generator: Generator(seed: 0)).multiplyAdds == entry.multiplyAdds)
+  }
+
+  /// A model of the family that is small enough for a test.
+  private func small(_ name: String, seed: UInt64 = 3) throws -> any VisionModel {
+    let settings = [
+      "image_size": "32x48", "patch_size": "8", "depth": "2", "dim": "32", "classes": "5",
+    ]
+    return try ModelRegistry.entry(name).model(
+      settings: settings, generator: Generator(seed: seed))
+  }
+
+  @Test(arguments: names) func modelsRunAndAreDeterministic(_ name: String) throws {
+    let model = try small(name)
+    let images = Tensor.normal([2, 3, 32, 48], generator: Generator(seed: 1))
+    let logits = model.logits(images)
+    #expect(logits.shape == [2, 5])
+    #expect(model.features(images).shape == [2, 32])
+    #expect(try small(name).logits(images).array(of: Float.self) == logits.array(of: Float.self))
+    let shapes = try model.intermediates(images, at: ["stem", "blocks.1", "norm"]).map(\.shape)
+    #expect(shapes.dropLast() == [[2, 24, 32], [2, 24, 32]])
+    #expect(throws: MingleError.self) { try model.intermediates(images, at: ["blocks.2"]) }
+    #expect(model.summary().reduce(0) { $0 + $1.parameters } <= model.parameterCount)
+  }
+
+  @Test(arguments: names) func everyParameterHasAGradient(_ name: String) throws {
+    let model = try small(name)
+    // The head starts at 0 in some families: then nothing below it would have a gradient.
+    for (_, parameter) in model.namedParameters {
+      withoutGradients {
+        _ = parameter.tensor.addInPlace(
+          .normal(parameter.tensor.shape, standardDeviation: 0.1, generator: Generator(seed: 9)))
+      }
+    }
+    let images = Tensor.normal([2, 3, 32, 48], generator: Generator(seed: 1))
+    let found = gradients(
+      of: [model.logits(images).crossEntropy(Tensor([1, 4] as [Int]))],
+      withRespectTo: model.namedParameters.map(\.parameter.tensor))
+    for ((name, _), gradient) in zip(model.namedParameters, found) {
+      // A bias that shifts all channels of a token alike is removed by the next norm.
+      if name.hasSuffix("mlp_tokens.fc2.bias") { continue }
+      #expect(try #require(gradient).norm().item > 0, "\(name)")
+    }
+  }
+
+  @Test(arguments: names) func stochasticDepthActsOnlyInTraining(_ name: String) throws {
+    let settings = ["image_size": "16", "depth": "2", "dim": "16", "drop_path": "0.9"]
+    let model = try ModelRegistry.entry(name).model(
+      settings: settings.merging(["drop_path_rule": "constant", "classes": "3"]) { $1 }.merging(
+        ["patch_size": "8"]) { $1 }, generator: Generator(seed: 0))
+    for (name, parameter) in model.namedParameters {
+      withoutGradients { _ = parameter.tensor.copyInPlace(Fill.parameter(name, parameter.tensor.shape)) }
+    }
+    let images = Tensor.normal([8, 3, 16, 16], generator: Generator(seed: 1))
+    func features() -> [Float] { model.features(images).array(of: Float.self) }
+    let evaluated = features()
+    #expect(features() == evaluated)
+    model.setMode(.training(Generator(seed: 5)))
+    let trained = features()
+    #expect(trained != evaluated)
+    model.setMode(.training(Generator(seed: 5)))
+    #expect(features() == trained)
+    model.setMode(.evaluation)
+    #expect(features() == evaluated)
+  }
+
+  @Test(arguments: names) func replacedHeadKeepsTheRest(_ name: String) throws {
+    let model = try small(name)
+    let images = Tensor.normal([2, 3, 32, 48], generator: Generator(seed: 1))
+    let other = try model.replacingHead(classCount: 7, generator: Generator(seed: 2))
+    #expect(other.logits(images).shape == [2, 7])
+    #expect(
+      other.features(images).array(of: Float.self) == model.features(images).array(of: Float.self))
+  }
+
+  @Test(arguments: names) func savedModelsComeBack(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    var checkpoint = ModelCheckpoint(
+      name: name, model: try small(name), preprocessing: Preprocessing(imageSize: .init(32, 48)),
+      labels: ["a", "b", "c", "d", "e"], provenance: ["data": "none"])
+    checkpoint.preprocessing.cropFraction = 0.7
+    try checkpoint.write(to: folder("model.safetensors"))
+    let loaded = try ModelCheckpoint.load(folder("model.safetensors"))
+    #expect(loaded.name == name)
+    #expect(loaded.labels == checkpoint.labels)
+    #expect(loaded.preprocessing == checkpoint.preprocessing)
+    #expect(loaded.provenance == checkpoint.provenance)
+    let images = Tensor.normal([2, 3, 32, 48], generator: Generator(seed: 1))
+    #expect(
+      loaded.model.logits(images).array(of: Float.self)
+        == checkpoint.model.logits(images).array(of: Float.self))
+    let fresh = try ModelCheckpoint.load(
+      folder("model.safetensors"),
+      LoadOptions(settings: ["classes": "9"], head: .fresh(Generator(seed: 1))))
+    #expect(fresh.model.logits(images).shape == [2, 9])
+    #expect(fresh.labels == nil)
+  }
+
+  @Test(arguments: [
+    ("mixer_s16_224", ["depht": "3"], "did you mean 'depth'?"),
+    ("mixer_s16_224", ["depth": "many"], "depth"),
+    ("mixer_s16_224", ["depth": "0"], "depth is out of range"),
+    ("gmlp_s16_224", ["image_size": "225"], "the nearest size is 224"),
+    ("gmlp_s16_224", ["image_size": "7x"], "96x160"),
+    ("gmlp_s16_224", ["mlp_ratio": "0.0117188"], "halves"),
+    ("resmlp_12_224", ["classes": "-1"], "classes is out of range"),
+    ("resmlp_12_224", ["drop_path_rule": "sometimes"], "drop_path_rule"),
+    ("resmpl_12_224", [:], "did you mean resmlp_12_224?"),
+  ]) func wrongSettingsAreErrors(_ name: String, _ settings: [String: String], _ part: String) {
+    let error = #expect(throws: MingleError.self) {
+      try ModelRegistry.entry(name).model(settings: settings, generator: nil)
+    }
+    #expect(error?.kind == .usage)
+    #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+  }
+}
