@@ -1,8 +1,8 @@
 """Unpacks libtorch from a PyTorch wheel: python3 unpack_wheel.py WHEEL FOLDER [SHA256]
 
-Checks the wheel against SHA256, when given, and every file against the hashes in the wheel's RECORD.
-Writes lib/ and include/ into FOLDER, without what only Python needs, and prints the wheel's SHA-256
-and name. Exits with 3 when the wheel is damaged or another one than expected, else with 1.
+Checks the wheel against SHA256, when given, and every file against the wheel's RECORD. Writes lib/
+and include/ into FOLDER, without what only Python needs, and prints the wheel's SHA-256 and name.
+Exits with 3 when the wheel is damaged or another one than expected, with 1 for other failures.
 """
 
 import base64
