@@ -77,6 +77,8 @@ let package = Package(
       exclude: ["Golden"],
       linkerSettings: runLocally),
     .testTarget(
+      name: "LayersTests", dependencies: ["Layers", "TestSupport"], linkerSettings: runLocally),
+    .testTarget(
       name: "ModelsTests", dependencies: ["Models", "TestSupport"], resources: [.copy("Fixtures")],
       linkerSettings: runLocally),
     .testTarget(

@@ -90,7 +90,9 @@ import Torch
       settings: settings.merging(["drop_path_rule": "constant", "classes": "3"]) { $1 }.merging(
         ["patch_size": "8"]) { $1 }, generator: Generator(seed: 0))
     for (name, parameter) in model.namedParameters {
-      withoutGradients { _ = parameter.tensor.copyInPlace(Fill.parameter(name, parameter.tensor.shape)) }
+      withoutGradients {
+        _ = parameter.tensor.copyInPlace(Fill.parameter(name, parameter.tensor.shape))
+      }
     }
     let images = Tensor.normal([8, 3, 16, 16], generator: Generator(seed: 1))
     func features() -> [Float] { model.features(images).array(of: Float.self) }

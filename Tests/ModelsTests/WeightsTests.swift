@@ -9,7 +9,8 @@ import Torch
 @Suite(.serialized) @TorchActor struct WeightsTests {
   private let images = Tensor.normal([2, 3, 32, 32], generator: Generator(seed: 1))
 
-  private func filled(_ name: String, _ settings: [String: String] = [:]) throws -> any VisionModel {
+  private func filled(_ name: String, _ settings: [String: String] = [:]) throws -> any VisionModel
+  {
     let base = ["image_size": "32", "patch_size": "8", "depth": "2", "dim": "32", "classes": "5"]
     let model = try ModelRegistry.entry(name).model(
       settings: base.merging(settings) { $1 }, generator: nil)
@@ -128,7 +129,9 @@ import Torch
     var tensors = state(model)
     try Safetensors.write(tensors, to: folder("plain.safetensors"))
     func message(_ file: String, _ options: LoadOptions) -> String {
-      let error = #expect(throws: MingleError.self) { try ModelCheckpoint.load(folder(file), options) }
+      let error = #expect(throws: MingleError.self) {
+        try ModelCheckpoint.load(folder(file), options)
+      }
       return error?.description ?? ""
     }
     let settings = ["image_size": "32", "patch_size": "8", "depth": "2", "dim": "32"]

@@ -63,11 +63,13 @@ struct DemoCommand: ParsableCommand {
       recipe.settings = [
         "image_size": "8", "patch_size": "2", "input_channels": "1", "depth": "4", "dim": "64",
       ]
-      recipe.epochs = 40
-      recipe.batchSize = 64
-      recipe.schedule = Schedule(.cosine, learningRate: 3e-3).with { $0.warmup = .share(0.1) }
-      recipe.augmentation.padding = 1
+      recipe.epochs = 20
+      recipe.schedule = Schedule(.cosine, learningRate: 4e-3).with { $0.warmup = .share(0.1) }
+      recipe.augmentation.randomResizedCrop = RandomResizedCrop(
+        scale: [0.75, 1], ratio: [0.85, 1.18])
       recipe.augmentation.labelSmoothing = 0.1
+      recipe.emaDecay = 0.98
+      recipe.workers = 1
       recipe.seed = 1
       return (name, recipe)
     }
