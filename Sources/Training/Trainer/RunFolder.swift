@@ -115,6 +115,16 @@ struct RunFolder {
     try RunLog("\(path)/\(name)", from: length)
   }
 
+  /// The epochs in `metrics.csv`.
+  func metrics() -> [MetricsRow] {
+    let data = FileManager.default.contents(atPath: "\(path)/metrics.csv") ?? Data()
+    return MetricsRow.rows(of: String(decoding: data, as: UTF8.self))
+  }
+
+  func writeReport(_ report: RunReport) throws {
+    try writeAtomically(report.html, to: "\(path)/report.html")
+  }
+
   private func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

@@ -121,6 +121,7 @@ public final class Trainer {
     let log = try folder?.log("log.jsonl", from: state.logBytes)
     let metrics = try folder?.log("metrics.csv", from: state.metricsBytes)
     if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader) }
+    try writeReport()  // a crash may have come between the last save and its report
     var wasStopped = try onEvent(.started(plan)) == .stop
 
     while !wasStopped && state.epoch < epochCount {
@@ -130,6 +131,7 @@ public final class Trainer {
         metrics?.append(report.csvRow)
         log?.append(try line(["epoch": report]))
         try save(log, metrics, isBest: report.isBest)
+        try writeReport()
         wasStopped = try onEvent(.epoch(report)) == .stop
       } else {
         try save(log, metrics, isBest: false)
@@ -291,6 +293,16 @@ public final class Trainer {
     try withEvaluatedWeights {
       try folder.save(saved, tensors: tensors, state: state, isBest: isBest)
     }
+  }
+
+  private func writeReport() throws {
+    guard let folder, let best = state.best else { return }
+    let report = RunReport(
+      model: checkpoint.name, data: recipe.data, parameterCount: model.parameterCount,
+      trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
+      plannedEpochs: epochCount, epochs: folder.metrics(), bestEpoch: best.epoch,
+      best: best.validation, recipe: try recipe.yaml())
+    try folder.writeReport(report)
   }
 
   private func restore(

@@ -1,0 +1,42 @@
+/// An epoch as a row of `metrics.csv` holds it.
+package struct MetricsRow: Hashable, Sendable {
+  package let epoch: Int
+  package let learningRate: Double
+  package let trainingLoss: Double
+  /// Nil where it was not finite.
+  package let validationLoss: Double?
+  package let accuracy: Double
+  package let imagesPerSecond: Double
+  /// Of training, since the run began.
+  package let seconds: Double
+
+  /// The rows of the text of a `metrics.csv`; lines that are none are passed over.
+  package static func rows(of csv: String) -> [MetricsRow] {
+    let lines = csv.split(whereSeparator: \.isNewline).map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    guard let header = lines.first else { return [] }
+    return lines.dropFirst().compactMap { fields in
+      guard fields.count == header.count else { return nil }
+      return MetricsRow(Dictionary(zip(header, fields)) { first, _ in first })
+    }
+  }
+
+  private init?(_ fields: [Substring: Substring]) {
+    func number(_ name: Substring) -> Double? {
+      fields[name].flatMap { Double($0) }.flatMap { $0.isFinite ? $0 : nil }
+    }
+    guard let epoch = fields["epoch"].flatMap({ Int($0) }),
+      let learningRate = number("learning_rate"), let trainingLoss = number("training_loss"),
+      let accuracy = number("accuracy"), let imagesPerSecond = number("images_per_second"),
+      let seconds = number("seconds")
+    else { return nil }
+    self.epoch = epoch
+    self.learningRate = learningRate
+    self.trainingLoss = trainingLoss
+    self.validationLoss = number("validation_loss")
+    self.accuracy = accuracy
+    self.imagesPerSecond = imagesPerSecond
+    self.seconds = seconds
+  }
+}
