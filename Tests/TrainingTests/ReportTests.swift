@@ -133,4 +133,33 @@ import Training
     #expect(reader.text.contains("The 40 hardest of 100 classes"))
     #expect(reader.elements.count { $0 == "tr" } == 1 + 40)  // and no matrix
   }
+
+  @Test func aRunHasItsPage() throws {
+    let folder = try TemporaryFolder()
+    let path = folder("run")
+    let digits = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "../../Sources/MingleTool/Resources/digits.csv.gz").standardizedFileURL.path
+    var recipe = Recipe(model: "mixer_s16_224", data: digits)
+    recipe.settings = [
+      "image_size": "8", "patch_size": "4", "input_channels": "1", "depth": "1", "dim": "8",
+    ]
+    recipe.epochs = 2
+    let result = try Trainer(recipe, in: path).run()
+
+    func text(_ name: String) throws -> String {
+      try String(contentsOfFile: "\(path)/\(name)", encoding: .utf8)
+    }
+    let written = try text("report.html")
+    let reader = try #require(Reader(written))
+    let best = try #require(result.best)
+    #expect(reader.text.contains("in epoch \(best.epoch)"))
+    let recipeText = try text("config.yaml")
+    #expect(reader.text.contains(recipeText))
+    #expect(reader.attributes["points"]?.map { $0.split(separator: " ").count } == [2, 2, 2, 2, 2])
+
+    // As after a crash between the last save and its report.
+    try FileManager.default.removeItem(atPath: "\(path)/report.html")
+    try Trainer(resuming: path).run()
+    #expect(try text("report.html") == written)
+  }
 }

@@ -116,9 +116,12 @@ struct RunFolder {
   }
 
   /// The epochs in `metrics.csv`.
-  func metrics() -> [MetricsRow] {
-    let data = FileManager.default.contents(atPath: "\(path)/metrics.csv") ?? Data()
-    return MetricsRow.rows(of: String(decoding: data, as: UTF8.self))
+  func metrics() -> [MetricsRow] { MetricsRow.rows(of: text("metrics.csv")) }
+
+  /// The text of a file of the run; empty where it cannot be read.
+  func text(_ name: String) -> String {
+    let data = FileManager.default.contents(atPath: "\(path)/\(name)")
+    return String(decoding: data ?? Data(), as: UTF8.self)
   }
 
   func writeReport(_ report: RunReport) throws {

@@ -301,7 +301,7 @@ public final class Trainer {
       model: checkpoint.name, data: recipe.data, parameterCount: model.parameterCount,
       trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
       plannedEpochs: epochCount, epochs: folder.metrics(), bestEpoch: best.epoch,
-      best: best.validation, recipe: try recipe.yaml())
+      best: best.validation, recipe: folder.text("config.yaml"))
     try folder.writeReport(report)
   }
 
