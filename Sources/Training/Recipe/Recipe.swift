@@ -11,7 +11,7 @@ public struct Recipe: Codable, Hashable, Sendable {
   public var model: String
   /// Configuration fields of the model to change, by name; `classes` is the data's unless given.
   public var settings: [String: String] = [:]
-  /// Weights to start from, with a new head unless the classes are the same; nil: from scratch.
+  /// Weights to start from, with a new head; nil: from scratch.
   public var weights: String?
   /// What to do with weights of another image size; nil refuses them.
   public var resizeTokens: TokenResizing?

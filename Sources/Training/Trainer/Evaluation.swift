@@ -7,11 +7,13 @@ import Torch
 /// - Parameters:
 ///   - batchLimit: stops after so many batches; nil takes all.
 ///   - onBatch: told the number of batches done; may throw to stop.
+///   - onBroken: told each sample that was left out.
 /// - Throws: ``MingleError`` for a sample that cannot be read, unless the loader skips such.
 public func evaluate(
   _ model: any VisionModel, on loader: BatchLoader, loss: Loss = .softmax,
   precision: Precision = .float32, batchLimit: Int? = nil,
-  onBatch: (Int) throws -> Void = { _ in }
+  onBatch: (Int) throws -> Void = { _ in },
+  onBroken: (BrokenSample) throws -> Void = { _ in }
 ) throws -> ClassificationReport {
   let device = model.head.weight.tensor.device
   model.setMode(.evaluation)
@@ -29,6 +31,7 @@ public func evaluate(
     done += 1
     try onBatch(done)
   }
+  for sample in stream.broken { try onBroken(sample) }
   let names = loader.dataset.classNames
   return metrics.report(classNames: names.count == metrics.classCount ? names : nil)
 }

@@ -5,6 +5,21 @@ import Torch
 
 /// Where a run stands; with the tensors beside it, all that its continuation depends on.
 struct RunState: Codable {
+  /// What a continuation must find again.
+  struct DataSummary: Codable, Equatable, CustomStringConvertible {
+    var trainingSamples = 0
+    var validationSamples = 0
+    var classNames: [String] = []
+
+    var description: String {
+      "\(trainingSamples) and \(validationSamples) samples of \(classNames.prefix(5)), "
+        + "\(classNames.count) classes"
+    }
+  }
+
+  var data = DataSummary()
+  /// The recipe, as YAML.
+  var recipe = ""
   /// The epoch under way, from 0, and its next batch.
   var epoch = 0
   var nextBatch = 0
@@ -14,7 +29,9 @@ struct RunState: Codable {
   var lossSum = 0.0
   var sampleCount = 0
   var epochSeconds = 0.0
-  var skipped = 0
+  /// Places of the pictures that were left out.
+  var skippedTraining: Set<Int> = []
+  var skippedValidation: Set<Int> = []
   /// Time spent training, in seconds.
   var seconds = 0.0
   var best: EpochReport?
@@ -29,6 +46,7 @@ struct RunState: Codable {
 /// `last` and `best` are replaced as a whole, so that a crash at any moment leaves complete ones.
 struct RunFolder {
   let path: String
+  private let lock: RunLock
 
   private var configuration: String { "\(path)/config.yaml" }
 
@@ -56,7 +74,8 @@ struct RunFolder {
         .failed, "the run's folder cannot be made", in: path,
         next: "check that the folder above it is writable")
     }
-    try writeAtomically(recipe.yaml(), to: configuration)
+    lock = try RunLock(path)
+    try writeAtomically(recipe.yaml(), to: "\(path)/config.yaml")
   }
 
   /// Opens the folder of a run to go on with.
@@ -64,10 +83,11 @@ struct RunFolder {
   /// - Throws: ``MingleError`` if there is no run.
   init(opening path: String) throws {
     self.path = path
-    guard FileManager.default.fileExists(atPath: configuration) else {
+    guard FileManager.default.fileExists(atPath: "\(path)/config.yaml") else {
       throw MingleError(
         .missingInput, "there is no run to resume", in: path, expected: "config.yaml and last/")
     }
+    lock = try RunLock(path)
   }
 
   func recipe() throws -> Recipe { try Recipe(contentsOf: configuration) }
@@ -95,15 +115,16 @@ struct RunFolder {
   }
 
   /// What was saved last, or nil if the run ended before its first save.
-  func restore() throws -> (weights: [String: Tensor], tensors: [String: Tensor], state: RunState)?
-  {
+  func restore() throws -> (
+    checkpoint: ModelCheckpoint, tensors: [String: Tensor], state: RunState
+  )? {
     guard let folder = try readableFolder(at: "\(path)/last") else { return nil }
     let file = "\(folder)/state.json"
     guard let data = FileManager.default.contents(atPath: file),
-      let state = try? JSONDecoder().decode(RunState.self, from: data)
+      let state = try? stateDecoder.decode(RunState.self, from: data)
     else { throw MingleError(.badData, "the run's state cannot be read", in: file) }
     return (
-      try Safetensors(at: "\(folder)/model.safetensors").tensors(),
+      try ModelCheckpoint.load("\(folder)/model.safetensors"),
       try Safetensors(at: "\(folder)/optimizer.safetensors").tensors(), state
     )
   }
@@ -128,53 +149,16 @@ struct RunFolder {
     try writeAtomically(report.html, to: "\(path)/report.html")
   }
 
+  private var stateDecoder: JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return decoder
+  }
+
   private func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
     return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
-  }
-}
-
-/// A text file that grows line by line, and whose length is part of a run's state.
-final class RunLog {
-  private let path: String
-  private let handle: FileHandle
-  private var pending = Data()
-  /// Bytes in the file once it is flushed.
-  private(set) var length: UInt64
-
-  init(_ path: String, from length: UInt64) throws {
-    self.path = path
-    if !FileManager.default.fileExists(atPath: path) {
-      _ = FileManager.default.createFile(atPath: path, contents: nil)
-    }
-    guard let handle = FileHandle(forWritingAtPath: path) else {
-      throw MingleError(.failed, "the log cannot be written", in: path)
-    }
-    self.handle = handle
-    do {
-      // After a power cut it may be shorter than the state says: lines are lost, the run is not.
-      self.length = min(length, try handle.seekToEnd())
-      try handle.truncate(atOffset: self.length)
-    } catch {
-      throw MingleError(.failed, "the log cannot be written (\(error))", in: path)
-    }
-  }
-
-  func append(_ line: String) {
-    pending.append(contentsOf: (line + "\n").utf8)
-    length += UInt64(line.utf8.count + 1)
-  }
-
-  /// - Throws: ``MingleError`` if the disk is full.
-  func flush() throws {
-    guard !pending.isEmpty else { return }
-    do {
-      try handle.write(contentsOf: pending)
-    } catch {
-      throw MingleError(
-        .failed, "the log cannot be written (\(error))", in: path, next: "free some space")
-    }
-    pending.removeAll(keepingCapacity: true)
   }
 }

@@ -30,16 +30,16 @@ public final class Trainer {
   /// What is trained.
   public var model: any VisionModel { checkpoint.model }
 
-  private let folder: RunFolder?
-  private let checkpoint: ModelCheckpoint
+  let folder: RunFolder?
+  let checkpoint: ModelCheckpoint
+  let training: BatchLoader
+  let validation: BatchLoader
+  let optimizer: any Optimizer
+  let average: AveragedWeights?
+  let generator: Generator
+  var state = RunState()
   private let device: Device
-  private let training: BatchLoader
-  private let validation: BatchLoader
-  private let optimizer: any Optimizer
-  private let average: AveragedWeights?
-  private let generator: Generator
   private let isFastRun: Bool
-  private var state = RunState()
 
   /// Starts a run.
   ///
@@ -48,33 +48,31 @@ public final class Trainer {
   public convenience init(
     _ recipe: Recipe, in path: String?, rehearsal: Rehearsal? = nil
   ) throws {
-    try recipe.validate()
-    try self.init(recipe, rehearsal: rehearsal) { path in
+    try self.init(recipe, rehearsal: rehearsal, from: nil) {
       try path.map { try RunFolder(creating: $0, recipe: recipe) }
-    } at: {
-      path
     }
   }
 
   /// Goes on with the run in the folder `path`, by its own recipe.
   ///
-  /// - Throws: ``MingleError`` if there is no run, or its files or its data have changed.
+  /// - Throws: ``MingleError`` if there is no run, if another process trains it, or if its files, its
+  ///   recipe or its data are not those it was saved with.
   public convenience init(resuming path: String) throws {
     let folder = try RunFolder(opening: path)
-    try self.init(folder.recipe(), rehearsal: nil) { _ in
-      folder
-    } at: {
-      path
-    }
-    guard let saved = try folder.restore() else { return }  // killed before its first save
-    try restore(saved.weights, saved.tensors, saved.state)
+    let recipe = try folder.recipe()
+    let saved = try folder.restore()  // nil: killed before its first save
+    try self.init(recipe, rehearsal: nil, from: saved?.checkpoint) { folder }
+    if let saved { try restore(saved.checkpoint, saved.tensors, saved.state) }
   }
 
-  /// - Parameter makeFolder: called last, so that nothing is left behind when something is wrong.
+  /// - Parameters:
+  ///   - start: what a resumed run had saved; nil for the recipe's first weights.
+  ///   - makeFolder: called last, so that nothing is left behind when something is wrong.
   private init(
-    _ recipe: Recipe, rehearsal: Rehearsal?, makeFolder: (String?) throws -> RunFolder?,
-    at path: () -> String?
+    _ recipe: Recipe, rehearsal: Rehearsal?, from start: ModelCheckpoint?,
+    makeFolder: () throws -> RunFolder?
   ) throws {
+    try recipe.validate()
     device = try Device(parsing: recipe.device)
     var (train, test) = try openTrainingData(
       at: recipe.data, holdingOut: recipe.holdOut, seed: recipe.seed)
@@ -82,13 +80,14 @@ public final class Trainer {
     if case .overfit(let batches) = rehearsal {
       var random = RandomNumbers(seed: recipe.seed, .order)
       let order = Array(0..<train.count).shuffled(using: &random)
-      train = DatasetSubset(train, indices: Array(order.prefix(batches * recipe.batchSize)))
+      let count = min(batches, 1 + train.count / recipe.batchSize) * recipe.batchSize
+      train = DatasetSubset(train, indices: Array(order.prefix(count)))
       test = train
       augmentation = .none
     }
-    checkpoint = try recipe.initialCheckpoint(classNames: train.classNames)
+    checkpoint = try start ?? recipe.initialCheckpoint(classNames: train.classNames)
     let model = checkpoint.model
-    model.freeze(recipe.freeze)
+    if !recipe.freeze.isEmpty { model.freeze(recipe.freeze) }
     model.move(to: device)
 
     var options = LoaderOptions.training(
@@ -105,7 +104,10 @@ public final class Trainer {
     generator = Generator(seed: recipe.seed &+ 1)
     isFastRun = if case .fastRun = rehearsal { true } else { false }
     self.recipe = recipe
-    folder = isFastRun ? nil : try makeFolder(path())
+    folder = isFastRun ? nil : try makeFolder()
+    state.data = RunState.DataSummary(
+      trainingSamples: train.count, validationSamples: test.count, classNames: train.classNames)
+    state.recipe = try recipe.yaml()
   }
 
   // MARK: - Running
@@ -120,6 +122,7 @@ public final class Trainer {
   ) throws -> TrainingResult {
     let log = try folder?.log("log.jsonl", from: state.logBytes)
     let metrics = try folder?.log("metrics.csv", from: state.metricsBytes)
+    defer { try? log?.flush() }
     if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader) }
     try writeReport()  // a crash may have come between the last save and its report
     var wasStopped = try onEvent(.started(plan)) == .stop
@@ -127,7 +130,7 @@ public final class Trainer {
     while !wasStopped && state.epoch < epochCount {
       wasStopped = try trainEpoch(log: log, onEvent)
       if !wasStopped {
-        let report = try finishEpoch()
+        let report = try finishEpoch(onEvent)
         metrics?.append(report.csvRow)
         log?.append(try line(["epoch": report]))
         try save(log, metrics, isBest: report.isBest)
@@ -140,12 +143,13 @@ public final class Trainer {
     }
     return TrainingResult(
       wasStopped: wasStopped && state.epoch < epochCount, best: state.best, last: state.last,
-      skipped: state.skipped, seconds: state.seconds)
+      skipped: state.skippedTraining.count + state.skippedValidation.count,
+      seconds: state.seconds)
   }
 
-  private var epochCount: Int { isFastRun ? 1 : recipe.epochs }
+  var epochCount: Int { isFastRun ? 1 : recipe.epochs }
 
-  private var stepsPerEpoch: Int {
+  var stepsPerEpoch: Int {
     let steps = (training.batchesPerEpoch + recipe.accumulation - 1) / recipe.accumulation
     return isFastRun ? min(2, steps) : steps
   }
@@ -196,17 +200,22 @@ public final class Trainer {
         learningRate: rate, gradientNorm: norm, imagesPerSecond: Double(imageCount) / elapsed,
         secondsLeft: Double(total - state.step) * elapsed / Double(stepCount))
       log?.append(try line(["step": report]))
-      let broken = group.flatMap(\.broken)
-      state.skipped += broken.count
-      var actions = [try onEvent(.step(report))]
-      for sample in broken { actions.append(try onEvent(.skipped(sample))) }
-      if actions.contains(.stop) { return true }
+      for sample in group.flatMap(\.broken) { try skipTraining(sample, onEvent) }
+      if try onEvent(.step(report)) == .stop { return true }
       if let every = recipe.saveEvery, state.step % every == 0, let log {
         try save(log, nil, isBest: false)
         lap = clock.now
       }
     }
+    for sample in stream.broken { try skipTraining(sample, onEvent) }
     return false
+  }
+
+  /// Reports a training picture that was left out, once in a run.
+  private func skipTraining(
+    _ sample: BrokenSample, _ onEvent: (TrainingEvent) throws -> TrainingAction
+  ) throws {
+    if state.skippedTraining.insert(sample.index).inserted { _ = try onEvent(.skipped(sample)) }
   }
 
   /// One step over the batches of `group`; the loss is the mean over all their samples.
@@ -243,11 +252,18 @@ public final class Trainer {
   }
 
   /// Evaluates, and moves the state on to the next epoch.
-  private func finishEpoch() throws -> EpochReport {
+  private func finishEpoch(
+    _ onEvent: (TrainingEvent) throws -> TrainingAction
+  ) throws -> EpochReport {
     let report = try withEvaluatedWeights {
       try evaluate(
         model, on: validation, loss: recipe.loss, precision: recipe.precision,
-        batchLimit: isFastRun ? 2 : nil)
+        batchLimit: isFastRun ? 2 : nil,
+        onBroken: { sample in
+          if state.skippedValidation.insert(sample.index).inserted {
+            _ = try onEvent(.skipped(sample))
+          }
+        })
     }
     let isBest = report.accuracy > state.best?.validation.accuracy ?? -1
     let epoch = EpochReport(
@@ -267,77 +283,10 @@ public final class Trainer {
     return epoch
   }
 
-  // MARK: - Saving
-
-  private func withEvaluatedWeights<Result>(_ body: () throws -> Result) rethrows -> Result {
-    try average?.withAveragedWeights(body) ?? body()
-  }
-
-  private func save(_ log: RunLog?, _ metrics: RunLog?, isBest: Bool) throws {
-    guard let folder, let log else { return }
-    try log.flush()
-    try metrics?.flush()
-    state.logBytes = log.length
-    if let metrics { state.metricsBytes = metrics.length }
-
-    var tensors = Dictionary(uniqueKeysWithValues: optimizer.state.map { ($0.name, $0.tensor) })
-    tensors["generator"] = generator.state
-    if let average {
-      for (name, tensor) in average.state { tensors[name] = tensor }
-      for (name, tensor) in model.state { tensors["weight.\(name)"] = tensor }
-    }
-    var saved = checkpoint
-    saved.provenance["epoch"] = "\(state.epoch)"
-    saved.provenance["step"] = "\(state.step)"
-    saved.provenance["accuracy"] = state.last.map { "\($0.validation.accuracy)" }
-    try withEvaluatedWeights {
-      try folder.save(saved, tensors: tensors, state: state, isBest: isBest)
-    }
-  }
-
-  private func writeReport() throws {
-    guard let folder, let best = state.best else { return }
-    let report = RunReport(
-      model: checkpoint.name, data: recipe.data, parameterCount: model.parameterCount,
-      trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
-      plannedEpochs: epochCount, epochs: folder.metrics(), bestEpoch: best.epoch,
-      best: best.validation, recipe: folder.text("config.yaml"))
-    try folder.writeReport(report)
-  }
-
-  private func restore(
-    _ weights: [String: Tensor], _ tensors: [String: Tensor], _ saved: RunState
-  ) throws {
-    func part(_ belongs: (String) -> Bool) -> [String: Tensor] {
-      tensors.filter { belongs($0.key) }
-    }
-    let isAverage: (String) -> Bool = { $0.hasPrefix("average.") || $0 == "average_updates" }
-    let raw = part { $0.hasPrefix("weight.") }
-    try average?.restore(part(isAverage))
-    try model.load(
-      average == nil
-        ? weights
-        : Dictionary(uniqueKeysWithValues: raw.map { (String($0.dropFirst(7)), $1) }))
-    try optimizer.restore(
-      part { !isAverage($0) && !$0.hasPrefix("weight.") && $0 != "generator" })
-    guard let random = tensors["generator"] else {
-      throw MingleError(.badData, "the run's state lacks the random generator", in: folder?.path)
-    }
-    try generator.restore(random)
-    guard saved.epoch <= recipe.epochs, (0...training.batchesPerEpoch).contains(saved.nextBatch)
-    else {
-      throw MingleError(
-        .badData, "the run's state does not fit its recipe or its data", in: folder?.path,
-        expected: "at most \(recipe.epochs) epochs of \(training.batchesPerEpoch) batches",
-        got: "epoch \(saved.epoch), batch \(saved.nextBatch)",
-        next: "resume with the data that the run began with")
-    }
-    state = saved
-  }
-
   private func line(_ fields: [String: some Encodable]) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
     return String(decoding: try encoder.encode(fields), as: UTF8.self)
   }
 }
