@@ -104,7 +104,8 @@ struct RunFolder {
       try checkpoint.write(to: "\(folder)/model.safetensors")
       try Safetensors.write(tensors, to: "\(folder)/optimizer.safetensors")
       try writeAtomically(json(state), to: "\(folder)/state.json")
-      try writeAtomically(json(checkpoint.preprocessing), to: "\(folder)/preprocess.json")
+      try writeAtomically(
+        json(checkpoint.preprocessing, keys: .convertToSnakeCase), to: "\(folder)/preprocess.json")
       let labels = (checkpoint.labels ?? []).map { $0 + "\n" }.joined()
       try writeAtomically(labels, to: "\(folder)/labels.txt")
     }
@@ -121,7 +122,7 @@ struct RunFolder {
     guard let folder = try readableFolder(at: "\(path)/last") else { return nil }
     let file = "\(folder)/state.json"
     guard let data = FileManager.default.contents(atPath: file),
-      let state = try? stateDecoder.decode(RunState.self, from: data)
+      let state = try? JSONDecoder().decode(RunState.self, from: data)
     else { throw MingleError(.badData, "the run's state cannot be read", in: file) }
     return (
       try ModelCheckpoint.load("\(folder)/model.safetensors"),
@@ -149,16 +150,14 @@ struct RunFolder {
     try writeAtomically(report.html, to: "\(path)/report.html")
   }
 
-  private var stateDecoder: JSONDecoder {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    return decoder
-  }
-
-  private func json(_ value: some Encodable) throws -> String {
+  /// - Parameter keys: conversion to snake case has no way back where a type names its own keys, so
+  ///   what is read again keeps its names.
+  private func json(
+    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys
+  ) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.keyEncodingStrategy = keys
     return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
   }
 }
