@@ -184,7 +184,8 @@ extension ModelEntry {
   fileprivate func loading(
     _ tensors: [String: Tensor], from file: String, base: Data?, _ options: LoadOptions
   ) throws -> any VisionModel {
-    let generator: Generator? = if case .fresh(let generator) = options.head { generator } else { nil }
+    let generator: Generator? =
+      if case .fresh(let generator) = options.head { generator } else { nil }
     let model = try self.model(base: base, settings: options.settings, generator: generator)
     var tensors = tensors
     if generator != nil {
