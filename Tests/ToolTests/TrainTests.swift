@@ -42,6 +42,15 @@ import Testing
     #expect(answer.status == 0, "\(answer.errors)")
     #expect(answer.output.contains("class 0") && answer.output.contains("class 1"))
 
+    // The run held out one picture of each class; evaluating on what it learned from would flatter.
+    let data = try await Samples.shared.value.folder("data")
+    let evaluation = try Tool.run(["evaluate", "run", "--data", data, "--json"], in: folder.path)
+    #expect(evaluation.status == 0, "\(evaluation.errors)")
+    #expect(evaluation.errors.contains("held out"))
+    let report = try JSONDecoder().decode(
+      ClassificationReport.self, from: Data(evaluation.output.utf8))
+    #expect(report.classes.map(\.support) == [1, 1])
+
     let again = try await train(folder, ["--output", "run"])
     #expect(again.status == 64)
     #expect(again.errors.contains("--resume"), "\(again.errors)")

@@ -87,6 +87,7 @@ import Testing
     // Pictures and data
     Case("predict labelled.safetensors none.png", 66, "none.png"),
     Case("predict labelled.safetensors broken.png", 65, "broken.png"),
+    Case("demo --output data", 64, "exists already"),
     Case("data none", 66, "none"),
     Case("data good.png", 65, "one picture, not a data set"),
     Case("evaluate labelled.safetensors --data none", 66, "none"),

@@ -15,20 +15,20 @@ struct DemoCommand: ParsableCommand {
       Example: mingle demo
       """)
 
-  @Option(help: "The folder for data, runs and pictures; it must not hold anything yet.")
+  @Option(
+    help: ArgumentHelp(
+      "The folder for data, runs and pictures, which must not be there yet; runs/demo, or "
+        + "runs/demo-2 where that is taken, and so on.", valueName: "folder"))
   var output: String?
 
   private var folder: String { output ?? "runs/demo" }
 
-  func run() throws {
-    let manager = FileManager.default
-    if output == nil, manager.fileExists(atPath: folder) {
-      try manager.removeItem(atPath: folder)  // our own, of an earlier demo
-    }
-    guard !manager.fileExists(atPath: folder) else {
+  mutating func run() throws {
+    if output == nil { output = freeFolder() }
+    guard !FileManager.default.fileExists(atPath: folder) else {
       throw MingleError(.usage, "the folder exists already", in: folder, next: "name another one")
     }
-    try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try makeFolder(folder)
     let digits = "\(folder)/digits.csv.gz"
     try Data(PackageResources.digits_csv_gz).write(to: URL(filePath: digits))
 
@@ -56,6 +56,27 @@ struct DemoCommand: ParsableCommand {
       """)
   }
 
+  /// The first of `runs/demo`, `runs/demo-2`, ... that is not there.
+  private func freeFolder() -> String {
+    var name = "runs/demo"
+    var number = 1
+    while FileManager.default.fileExists(atPath: name) {
+      number += 1
+      name = "runs/demo-\(number)"
+    }
+    return name
+  }
+
+  private func makeFolder(_ path: String) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw MingleError(
+        .failed, "the folder cannot be made", in: path,
+        next: "check that the folder above it is writable, or pass --output")
+    }
+  }
+
   /// Small networks on patches of 2 x 2 pixels, the same schedule for both.
   private func recipes(on digits: String) -> [(name: String, recipe: Recipe)] {
     [("gmlp", "gmlp_ti16_224"), ("mixer", "mixer_s16_224")].map { name, model in
@@ -79,7 +100,7 @@ struct DemoCommand: ParsableCommand {
   private func predict(_ digits: String) throws {
     let test = try openTrainingData(at: digits, holdingOut: 0.2, seed: 1).test
     let pictures = "\(folder)/pictures"
-    try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
+    try makeFolder(pictures)
     let predictors = try ["gmlp", "mixer"].map { ($0, try Predictor("\(folder)/\($0)")) }
     for index in stride(from: 0, to: test.count, by: test.count / 3) {
       let image = try test.image(at: index)

@@ -10,7 +10,8 @@ struct EvaluateCommand: ParsableCommand {
     discussion: """
       Prints accuracy, loss, each class's precision and recall, and the confusion matrix. The data \
       are a folder with a folder of pictures for each class, a tar file of such, CSV, CIFAR or IDX \
-      files; where they have parts, --split chooses one.
+      files; where they have parts, --split chooses one. Where a run held out a share of the same \
+      data, that share is taken.
 
       Example: mingle evaluate runs/flowers --data flowers --split test
       """)
@@ -29,7 +30,8 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let predictor = try options.predictor()
-    let dataset = try openDataset(at: data, split: split, fitting: predictor.checkpoint)
+    let dataset =
+      try heldOutData() ?? openDataset(at: data, split: split, fitting: predictor.checkpoint)
     let loader = try BatchLoader(
       dataset, preprocessing: predictor.checkpoint.preprocessing,
       options: loaderOptions(batchSize: batch.size, skipsBroken: broken.isOn))
@@ -44,6 +46,25 @@ struct EvaluateCommand: ParsableCommand {
       Console.note("\(dataset.count - report.samples) pictures could not be read: left out")
     }
     if json.isOn { try Console.printJSON(report) } else { try Console.print(report.table) }
+  }
+}
+
+extension EvaluateCommand {
+  /// The share of the data that the run did not learn from (or did, for `--split train`), where the
+  /// data have no part of their own for that; nil if these are not the run's data.
+  private func heldOutData() throws -> (any ImageDataset)? {
+    let config = options.weights + "/config.yaml"
+    guard FileManager.default.fileExists(atPath: config) else { return nil }
+    let recipe = try Recipe(contentsOf: config)
+    func path(_ text: String) -> String { URL(filePath: text).standardizedFileURL.path }
+    let parts = try datasetParts(at: data)
+    guard path(recipe.data) == path(data), parts == nil || parts == [.train] else { return nil }
+    let split = try openTrainingData(at: data, holdingOut: recipe.holdOut, seed: recipe.seed)
+    let dataset = self.split == .train ? split.train : split.test
+    Console.note(
+      "evaluating the \(dataset.count) pictures that the run "
+        + (self.split == .train ? "learned from" : "held out"))
+    return dataset
   }
 }
 
