@@ -33,6 +33,38 @@ private func contents(_ data: any ImageDataset) throws -> [String] {
     #expect(try ImageFolder(folder.path).classNames == ["0", "9", "10"])
   }
 
+  @Test func equalNumbersAreInByteOrder() throws {
+    let folder = try TemporaryFolder()
+    let names = ["2", "1", "0001", "01", "001"]
+    let ordered = ["0001", "001", "01", "1", "2"]
+    for name in names { try folder.write("folder/\(name)/a.png", png(1)) }
+    try folder.write("a.tar", names.flatMap { try tarMember("\($0)/a.png", png(1)) } + tarEnd)
+    let rows = names.map { "folder/\($0)/a.png,\($0)\n" }
+    try folder.write("a.csv", "path,label\n" + rows.joined())
+    for name in ["folder", "a.tar", "a.csv"] {
+      let data = try openDataset(at: folder.url.appending(path: name).path)
+      #expect(data.classNames == ordered, "\(name)")
+    }
+  }
+
+  @Test func aFolderBesideThePartsIsNoClass() throws {
+    let folder = try TemporaryFolder()
+    let files = ["train/ant/a.png", "test/ant/b.png", "unlabeled/c.png"]
+    for name in files { try folder.write("flowers/\(name)", png(1)) }
+    try folder.write("a.tar", files.flatMap { try tarMember("set/\($0)", png(1)) } + tarEnd)
+    for name in ["flowers", "a.tar"] {
+      let path = folder.url.appending(path: name).path
+      let error = mingleError { try openTrainingData(at: path) }
+      #expect(error?.kind == .badData)
+      #expect(error?.place?.hasSuffix("unlabeled") == true)
+    }
+    // Alone, "train" is a class as any other.
+    try folder.write("vehicles/train/1.png", png(1))
+    try folder.write("vehicles/car/1.png", png(1))
+    let vehicles = try openDataset(at: folder.url.appending(path: "vehicles").path)
+    #expect(vehicles.classNames == ["car", "train"])
+  }
+
   @Test func partsShareTheTrainingClasses() throws {
     let folder = try TemporaryFolder()
     for name in ["ant", "bee", "cow"] { try folder.write("train/\(name)/a.png", png(1)) }

@@ -154,6 +154,16 @@ private let everything: Augmentation = {
     #expect(stream.broken.map(\.index) == Array(0..<5))
   }
 
+  @Test func anEpochMayEndInUnreadableSamples() throws {
+    var options = LoaderOptions.evaluation(batchSize: 2)
+    options.skipsBroken = true
+    let data = NumberedPictures(count: 5, broken: [4])
+    let loader = try BatchLoader(data, preprocessing: rawBytes(4), options: options)
+    let resumed = loader.batches(epoch: 0, from: 2)
+    #expect(try resumed.next() == nil)
+    #expect(resumed.broken.map(\.index) == [4])
+  }
+
   @Test func droppedStreamsStopTheirThreads() throws {
     let data = NumberedPictures(count: 100_000)
     let loader = try BatchLoader(

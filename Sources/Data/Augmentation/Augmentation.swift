@@ -176,6 +176,8 @@ extension Augmentation {
 }
 
 extension RandomResizedCrop {
+  package enum CodingKeys: String, CodingKey, CaseIterable { case scale, ratio }
+
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init()
@@ -185,6 +187,10 @@ extension RandomResizedCrop {
 }
 
 extension ColorJitter {
+  package enum CodingKeys: String, CodingKey, CaseIterable {
+    case brightness, contrast, saturation, hue
+  }
+
   /// A key that is not there is 0 here: a recipe names what it wants.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -197,6 +203,8 @@ extension ColorJitter {
 }
 
 extension RandAugment {
+  package enum CodingKeys: String, CodingKey, CaseIterable { case operations, magnitude }
+
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init()

@@ -102,12 +102,18 @@ struct TarContents {
   }
 
   /// The first folders when these are parts (`train`, `test`), not classes.
-  var parts: [DatasetSplit: String]? {
+  ///
+  /// - Throws: ``MingleError`` (`badData`) for other folders beside them.
+  func parts() throws -> [DatasetSplit: String]? {
     var parts: [DatasetSplit: String] = [:]
-    for name in Set(pictures.compactMap(\.folders.first)) {
-      guard let split = DatasetSplit(folder: name) else { return nil }
-      parts[split] = name
+    var stray: String?
+    for name in Set(pictures.compactMap(\.folders.first)).inClassOrder() {
+      if let split = DatasetSplit(folder: name) { parts[split] = name } else { stray = name }
     }
-    return parts[.train] != nil && pictures.allSatisfy { $0.folders.count > 1 } ? parts : nil
+    let holdClasses = pictures.allSatisfy { picture in
+      picture.folders.count > 1 || !parts.values.contains { $0 == picture.folders.first }
+    }
+    let place = stray.map { "\(file.path):\($0)" }
+    return try holdClasses && areParts(Set(parts.keys), beside: place) ? parts : nil
   }
 }

@@ -2,8 +2,8 @@ import Torch
 
 /// Classes of samples that are labelled by name.
 ///
-/// Class order: ascending by number when all names are whole numbers, else by the names' bytes; or
-/// the order that is given.
+/// Class order: ascending by number when all names are whole numbers (`01` before `1`), else by the
+/// names' bytes; or the order that is given.
 struct Labels: Sendable {
   let classNames: [String]
   let indices: [Int]
@@ -52,9 +52,10 @@ func noSamples(in place: String, expected: String) -> MingleError {
 
 extension Collection where Element == String {
   func inClassOrder() -> [String] {
-    let numbers = compactMap { name in Int(name).map { (number: $0, name: name) } }
-    if numbers.count == count { return numbers.sorted { $0.number < $1.number }.map(\.name) }
-    return sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    let names = sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    let numbers = names.compactMap { Int($0) }
+    guard numbers.count == names.count else { return names }
+    return zip(numbers, names.indices).sorted { $0 < $1 }.map { names[$1] }
   }
 }
 

@@ -133,7 +133,7 @@ extension DatasetSource {
     let name = URL(filePath: path).lastPathComponent.lowercased()
     if isTar(name) {
       let contents = try TarContents(path)
-      guard let folders = contents.parts else {
+      guard let folders = try contents.parts() else {
         return DatasetSource { try ImageTar(contents, part: nil, classNames: $0) }
       }
       return DatasetSource(folders, in: path) { try ImageTar(contents, part: $0, classNames: $1) }
@@ -206,18 +206,35 @@ extension DatasetSource {
     }
   }
 
-  /// Folders named train and test (or val) that hold class folders, and no other folders.
+  /// Folders named train and test (or val) that hold class folders.
+  ///
+  /// - Throws: ``MingleError`` (`badData`) for other folders beside them.
   private static func partFolders(
     _ listing: FolderListing, in path: String
   ) throws -> DatasetSource? {
     var places: [DatasetSplit: String] = [:]
     for folder in listing.folders {
-      guard let split = DatasetSplit(folder: folder) else { return nil }
-      places[split] = joined(path, folder)
+      if let split = DatasetSplit(folder: folder) { places[split] = joined(path, folder) }
     }
     guard let train = places[.train], try !FolderListing(train).folders.isEmpty else { return nil }
+    let stray = listing.folders.first { DatasetSplit(folder: $0) == nil }
+    guard try areParts(Set(places.keys), beside: stray.map { joined(path, $0) }) else { return nil }
     return DatasetSource(places, in: path) { try ImageFolder($0, classNames: $1) }
   }
+}
+
+/// Whether folders with the names of `splits` are parts, not classes that are called so.
+///
+/// - Parameter stray: a folder beside them that is no part.
+/// - Throws: ``MingleError`` (`badData`) for a stray folder beside a training and a testing part: as
+///   a class it would make the parts classes, too.
+func areParts(_ splits: Set<DatasetSplit>, beside stray: String?) throws -> Bool {
+  guard splits.contains(.train) else { return false }
+  guard let stray else { return true }
+  guard splits.count > 1 else { return false }
+  throw MingleError(
+    .badData, "a folder that is no part beside the data's parts", in: stray,
+    expected: "only train, val and test", next: "move it elsewhere")
 }
 
 private func joined(_ folder: String, _ name: String) -> String {

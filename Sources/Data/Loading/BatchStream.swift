@@ -6,6 +6,7 @@ import Torch
 public final class BatchStream: Sendable {
   private let queue: BatchQueue
   private let name: String
+  private let isWholeEpoch: Bool
   private let progress = Mutex(Progress())
 
   private struct Progress {
@@ -17,6 +18,7 @@ public final class BatchStream: Sendable {
 
   init(_ loader: BatchLoader, epoch: Int, from start: Int) {
     name = loader.dataset.name
+    isWholeEpoch = start == 0
     queue = BatchQueue(start: start, end: loader.batchesPerEpoch, ahead: loader.options.prefetch)
     let order = loader.order(epoch: epoch)
     let workers = min(loader.options.workers, loader.batchesPerEpoch - start)
@@ -42,7 +44,7 @@ public final class BatchStream: Sendable {
   /// can be read is passed over.
   ///
   /// - Throws: ``MingleError`` that names the first sample, in the epoch's order, that cannot be
-  ///   read, or the data when none of the stream's samples can be; the stream then ends.
+  ///   read, or the data when none of a whole epoch's samples can be; the stream then ends.
   public func next() throws -> Batch? {
     while let result = queue.next() {
       do {
@@ -61,7 +63,7 @@ public final class BatchStream: Sendable {
       }
     }
     let (hasBatch, broken) = progress.withLock { ($0.hasBatch, $0.broken) }
-    guard !hasBatch, let first = broken.first, queue.hasEnded else { return nil }
+    guard isWholeEpoch, !hasBatch, let first = broken.first, queue.hasEnded else { return nil }
     throw MingleError(
       .badData, "not one of \(broken.count) samples can be read", in: name, got: "\(first.error)")
   }
