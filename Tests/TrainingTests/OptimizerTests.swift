@@ -110,6 +110,17 @@ import Training
     #expect(areClose(fc1, start.map { 0.9 * $0 }, 1e-6))
   }
 
+  @Test func lambWithoutDecayIsAdam() throws {
+    func weights(_ configuration: OptimizerConfiguration) throws -> [Double] {
+      let model = try SmallNetwork()
+      let optimizer = try configuration.with { ($0.weightDecay, $0.epsilon) = (0, 1e-6) }
+        .make(for: model)
+      for step in 0..<3 { optimizer.step(model.gradients(step).gradients, learningRate: 0.1) }
+      return model.namedParameters.flatMap { $0.parameter.tensor.array(of: Double.self) }
+    }
+    #expect(try areClose(weights(.lamb), weights(.adamW), 1e-5))
+  }
+
   @Test func aStateThatDoesNotFitIsRefusedWhole() throws {
     let model = try SmallNetwork()
     let optimizer = try OptimizerConfiguration.adamW.make(for: model)

@@ -146,6 +146,12 @@ import Training
       ("model: m\ndata: d\nschedule: {name: cosine, learning_rate: 1, warmpu: 3}", "'warmup'"),
       ("model: m\ndata: d\nepochs: many", "'epochs'"),
       ("model: m\ndata: d\noptimizer: {name: adam}", "optimizer.name"),
+      (
+        "model: m\ndata: d\naugmentation: {random_resized_crop: {scal: [0.5, 1]}}",
+        "'augmentation.random_resized_crop.scal'; did you mean 'scale'?"
+      ),
+      ("augmentation:\n  color_jitter: {brightnes: 1}", "'augmentation.color_jitter.brightnes'"),
+      ("augmentation:\n  rand_augment: {magnitud: 1}", "did you mean 'magnitude'?"),
       ("model: [", "YAML"),
     ]
     for (yaml, part) in wrong {
@@ -154,6 +160,8 @@ import Training
     }
     var recipe = recipe()
     recipe.saveEvery = 7
+    recipe.augmentation = .strong
+    recipe.augmentation.colorJitter = ColorJitter()
     #expect(try Recipe(yaml: recipe.yaml()) == recipe)
   }
 }

@@ -11,9 +11,9 @@ import Torch
 ///     p = p - learningRate * |p| / |u| * u   (the trust ratio |p| / |u| is 1 where either is 0)
 ///
 /// Parameters without ``Parameter/decays`` have neither weight decay nor a trust ratio: for them it
-/// is Adam. The trust ratio is not bounded, and gradients are not clipped here (timm's default
-/// clips their global norm to 1). State: "first_moment.<key>" (m), "second_moment.<key>" (v),
-/// "step" (t).
+/// is Adam, and with a weight decay of 0 for all (timm's `always_adapt=False`). The trust ratio is
+/// not bounded, and gradients are not clipped here (timm's default clips their global norm to 1).
+/// State: "first_moment.<key>" (m), "second_moment.<key>" (v), "step" (t).
 public final class LAMB: Optimizer {
   private let configuration: OptimizerConfiguration
   private let memory: OptimizerMemory
@@ -27,7 +27,7 @@ public final class LAMB: Optimizer {
     withoutGradients {
       for group in memory.beginStep(gradients) {
         let updates = adamUpdates(group)
-        if group.decays {
+        if group.decays && configuration.weightDecay != 0 {
           Operator.listAddInPlace.run(updates, group.parameters, configuration.weightDecay)
           Operator.listAddProductInPlace.run(
             group.parameters, updates, trustRatios(group.parameters, updates), -learningRate)

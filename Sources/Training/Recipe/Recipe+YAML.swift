@@ -39,12 +39,16 @@ extension Recipe {
     return try encoder.encode(self)
   }
 
-  /// The keys below a key; a typing error in a recipe must not be passed over.
+  /// The keys below a key, by the names on the way to it: a typing error in a recipe must not be
+  /// passed over.
   private static let nestedKeys: [String: [String]] = [
     "": CodingKeys.allCases.map(\.rawValue),
     "optimizer": OptimizerConfiguration.CodingKeys.allCases.map(\.rawValue),
     "schedule": Schedule.CodingKeys.allCases.map(\.rawValue),
     "augmentation": Augmentation.CodingKeys.allCases.map(\.rawValue),
+    "augmentation.random_resized_crop": RandomResizedCrop.CodingKeys.allCases.map(\.rawValue),
+    "augmentation.color_jitter": ColorJitter.CodingKeys.allCases.map(\.rawValue),
+    "augmentation.rand_augment": RandAugment.CodingKeys.allCases.map(\.rawValue),
   ]
 
   private static func checkKeys(
@@ -53,16 +57,15 @@ extension Recipe {
     guard let known = nestedKeys[parent] else { return }
     for (key, value) in mapping {
       let name = key.string ?? "?"
+      let fullName = parent.isEmpty ? name : "\(parent).\(name)"
       guard known.contains(name) else {
         throw MingleError(
-          .usage, "the recipe has no key '\(parent.isEmpty ? "" : parent + ".")\(name)'",
+          .usage, "the recipe has no key '\(fullName)'",
           in: key.mark.map { "\(path ?? "recipe"), line \($0.line)" } ?? path,
           next: nearest(to: name, among: known).map { "did you mean '\($0)'?" }
             ?? "the keys are: \(known.sorted().joined(separator: ", "))")
       }
-      if parent.isEmpty, let inner = value.mapping {
-        try checkKeys(of: inner, under: name, in: path)
-      }
+      if let inner = value.mapping { try checkKeys(of: inner, under: fullName, in: path) }
     }
   }
 }
