@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct CommandTests {
   @Test(arguments: [
     ["models"], ["info", "resmlp_12_224", "--image-size", "32x48", "--set", "depth=1"], ["doctor"],
-    ["data", "data"], ["evaluate", "labelled.safetensors", "--data", "data"],
+    ["data", "data"], ["evaluate", "labelled.safetensors", "--data", "parts"],
     ["predict", "labelled.safetensors", "good.png", "data"],
   ])
   func jsonIsOneDocumentAndNothingElse(_ arguments: [String]) async throws {
@@ -60,13 +60,16 @@ import Testing
 
   @Test func evaluateCountsEveryPicture() async throws {
     let folder = try await Samples.shared.value.folder
-    for arguments in [["--data", "data"], ["--data", "half", "--skip-broken"]] {
+    for arguments in [
+      ["--data", "data"], ["--data", "half", "--skip-broken"], ["--data", "parts"],
+    ] {
       let outcome = try Tool.run(
         ["evaluate", "labelled.safetensors", "--json"] + arguments, in: folder.path)
       #expect(outcome.status == 0, "\(outcome.errors)")
       let report = try JSONDecoder().decode(
         ClassificationReport.self, from: Data(outcome.output.utf8))
       #expect(report.samples == (arguments.contains("data") ? 4 : 2))
+      #expect(outcome.errors.contains("no test part") != arguments.contains("parts"))
       #expect(report.classes.map(\.name) == (0..<10).map { "class \($0)" })
       #expect(report.loss.map { $0 > 0 } == true)
     }
@@ -116,6 +119,8 @@ import Testing
     let checkpoint = try ModelCheckpoint.load(output)
     #expect(checkpoint.name == "mixer_s16_224")
     #expect(checkpoint.model.configuration.imageSize == 32)
+    #expect(checkpoint.provenance["converted_from"] == samples("plain.safetensors"))
+    #expect(checkpoint.provenance["converted_by"]?.hasPrefix("mingle ") == true)
     let original = try Safetensors(at: samples("plain.safetensors")).tensors()
     #expect(Set(checkpoint.model.state.map(\.name)) == Set(original.keys))
     for (name, tensor) in checkpoint.model.state {

@@ -61,7 +61,10 @@ final class Samples: Sendable {
     let png = try picture.encodedAsPNG()
     try folder.write(png, to: "good.png")
     try folder.write(Array(png.prefix(png.count / 2)), to: "broken.png")
-    for name in ["data/class 0", "data/class 1", "strangers/cat", "strangers/dog", "half/class 0"] {
+    for name in [
+      "data/class 0", "data/class 1", "strangers/cat", "strangers/dog", "half/class 0",
+      "parts/train/class 0", "parts/train/class 1", "parts/test/class 1",
+    ] {
       try FileManager.default.createDirectory(
         atPath: folder(name), withIntermediateDirectories: true)
       try folder.write(png, to: "\(name)/1.png")

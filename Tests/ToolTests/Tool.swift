@@ -26,15 +26,20 @@ struct Tool {
     return products.appending(path: "mingle")
   }()
 
-  /// Starts `mingle` with `arguments`, whose output nobody reads.
-  static func start(_ arguments: [String], in folder: String) throws -> Process {
+  /// Starts `mingle` with `arguments`.
+  ///
+  /// - Parameter errors: the file for standard error; nil where nobody reads it.
+  static func start(
+    _ arguments: [String], in folder: String, errors: String? = nil
+  ) throws -> Process {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
     process.currentDirectoryURL = URL(filePath: folder)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
+    process.standardError =
+      errors.flatMap(FileHandle.init(forWritingAtPath:)) ?? FileHandle.nullDevice
     try process.run()
     return process
   }

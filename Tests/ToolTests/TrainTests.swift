@@ -72,6 +72,7 @@ import Testing
     (["--weights", "none.safetensors", "--output", "run"], 66, "none.safetensors"),
     (["--data", "none", "--output", "run"], 66, "none"),
     (["none.yaml", "--output", "run"], 66, "none.yaml"),
+    (["--fast-dev-run", "--overfit-batches", "1"], 64, "exclude each other"),
     ([], 64, "--output"),
   ])
   func wrongRunsLeaveNothing(_ arguments: [String], _ status: Int32, _ tells: String) async throws {
@@ -81,6 +82,73 @@ import Testing
     #expect(outcome.errorLines.count == 1)
     #expect(outcome.errors.hasPrefix("mingle: error: ") && outcome.errors.contains(tells))
     #expect(try folder.names().isEmpty)
+  }
+
+  @Test func aStoppedRehearsalCannotBeResumed() async throws {
+    let folder = try TemporaryFolder()
+    let errors = try folder.write([], to: "errors")
+    let data = try await Samples.shared.value.folder("data")
+    let process = try Tool.start(
+      Self.arguments + ["--data", data, "--overfit-batches", "1", "--epochs", "1000000"],
+      in: folder.path, errors: errors)
+    while try folder.bytes("errors").isEmpty {
+      try #require(process.isRunning)
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    kill(process.processIdentifier, SIGINT)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 130)
+    let lines = try String(contentsOfFile: errors, encoding: .utf8).split(separator: "\n")
+    #expect(lines.last == "mingle: error: the run was stopped")
+  }
+
+  /// A value for each setting of a run.
+  static let settings = [
+    "--model": "mixer_s16_224", "--data": "data", "--weights": "w.safetensors", "--epochs": "10",
+    "--batch-size": "64", "--accumulation": "1", "--learning-rate": "1e-3",
+    "--weight-decay": "0.05", "--optimizer": "adamw", "--schedule": "cosine", "--warmup": "0.05",
+    "--loss": "softmax", "--clip": "1", "--freeze": "stem", "--hold-out": "0.2",
+    "--augmentation": "none", "--label-smoothing": "0", "--ema-decay": "0.9",
+    "--precision": "fp32", "--seed": "0", "--workers": "2", "--save-every": "5",
+    "--skip-broken": "", "--fast-dev-run": "", "--overfit-batches": "1", "--device": "cpu",
+    "--set": "depth=1", "--image-size": "16", "--classes": "2", "--resize-tokens": "interpolate",
+  ]
+
+  @Test func aRunIsResumedByItsOwnRecipeAlone() throws {
+    let resume = ["train", "--resume", "--output", "run", "--threads", "1", "--json"]
+    for (flag, value) in Self.settings {
+      let outcome = try Tool.run(resume + [flag] + (value.isEmpty ? [] : [value]))
+      #expect(outcome.status == 64)
+      #expect(outcome.errors.contains("own recipe: got \(flag);"), "\(outcome.errors)")
+    }
+    #expect(try Tool.run(resume + ["recipe.yaml"]).errors.contains("got a recipe;"))
+    #expect(try Tool.run(resume).status == 66)
+
+    let lines = try Tool.run(["help", "train"]).output.split(separator: "\n")
+    let flags = lines.filter { $0.hasPrefix("  --") }
+      .compactMap { $0.split(separator: " ").first.map(String.init) }
+    let others = ["--output", "--resume", "--threads", "--json", "--version"]
+    #expect(Set(flags) == Set(Self.settings.keys).union(others), "each flag is known here")
+  }
+
+  @Test func aRunIsMeasuredOnWhatItHeldOut() async throws {
+    let folder = try TemporaryFolder()
+    let data = try await Samples.shared.value.folder("data")
+    let run = try await train(folder, ["--output", "run", "--epochs", "1"])
+    #expect(run.status == 0, "\(run.errors)")
+    for (weights, split, count, note) in [
+      ("run", "test", 2, "the 2 pictures that the run held out"),
+      ("run", "train", 2, "the 2 pictures that the run was trained on"),
+      ("run/best/model.safetensors", "test", 4, "all 4 pictures are used"),
+    ] {
+      let outcome = try Tool.run(
+        ["evaluate", weights, "--data", data, "--split", split, "--json"], in: folder.path)
+      #expect(outcome.status == 0 && outcome.errorLines.count == 1)
+      #expect(outcome.errors.contains(note), "\(outcome.errors)")
+      let report = try JSONDecoder().decode(
+        ClassificationReport.self, from: Data(outcome.output.utf8))
+      #expect(report.samples == count)
+    }
   }
 
   /// Stopped by Ctrl-C or killed at any moment, and resumed: the weights of an undisturbed run.

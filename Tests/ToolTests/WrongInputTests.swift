@@ -117,6 +117,16 @@ import Testing
     #expect(try folder.names() == before, "files are left behind")
   }
 
+  @Test func aTerminalIsNotSteered() throws {
+    let outcome = try Tool.run(["info", "\u{1b}[31mred\u{7}\u{9b}2J"])
+    #expect(outcome.status == 64)
+    #expect(outcome.errors.contains("[31mred"), "\(outcome.errors)")
+    let controls = outcome.errors.unicodeScalars.filter {
+      $0.properties.generalCategory == .control
+    }
+    #expect(controls.map(\.value) == [10], "only the line's end")
+  }
+
   #if os(Linux)
     @Test func aFullDiskIsTold() async throws {
       let folder = try await Samples.shared.value.folder

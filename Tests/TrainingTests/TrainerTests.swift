@@ -160,8 +160,10 @@ import Training
     }
     var recipe = recipe()
     recipe.saveEvery = 7
-    recipe.augmentation = .strong
-    recipe.augmentation.colorJitter = ColorJitter()
+    recipe.augmentation = .light
+    recipe.augmentation.randomResizedCrop?.ratio = [0.75, 1.25]
+    recipe.augmentation.colorJitter = ColorJitter(brightness: 0.5)
+    recipe.augmentation.randAugment = RandAugment(magnitude: 7)
     #expect(try Recipe(yaml: recipe.yaml()) == recipe)
   }
 }

@@ -9,8 +9,8 @@ struct ConvertCommand: ParsableCommand {
     abstract: "Turn published weights into a file that tells all about itself.",
     discussion: """
       Reads Mingle's, timm's, Google's (Mixer .npz) and Meta's (ResMLP) layouts and writes \
-      safetensors with timm's names; model, settings, preprocessing and labels travel in its \
-      metadata. Every tensor must fit the model: missing, unused and mismatched ones are reported.
+      safetensors with timm's names; model, settings, preprocessing, labels and origin travel in \
+      its metadata. Every tensor must fit the model: missing, unused and mismatched ones are reported.
 
       Example: mingle convert Mixer-B_16.npz mixer.safetensors --model mixer_b16_224
       """)
@@ -35,7 +35,9 @@ struct ConvertCommand: ParsableCommand {
       throw MingleError(
         .usage, "the file is already there", in: output, next: "pass --force to replace it")
     }
-    let checkpoint = try ModelCheckpoint.load(input, weights.loadOptions())
+    var checkpoint = try ModelCheckpoint.load(input, weights.loadOptions())
+    checkpoint.provenance["converted_from"] = input
+    checkpoint.provenance["converted_by"] = "mingle \(mingleVersion)"
     try checkpoint.write(to: output)
     Console.note(
       "\(output): \(checkpoint.name), \(grouped(checkpoint.model.parameterCount)) parameters, "

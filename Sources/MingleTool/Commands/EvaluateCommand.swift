@@ -10,8 +10,8 @@ struct EvaluateCommand: ParsableCommand {
     discussion: """
       Prints accuracy, loss, each class's precision and recall, and the confusion matrix. The data \
       are a folder with a folder of pictures for each class, a tar file of such, CSV, CIFAR or IDX \
-      files; where they have parts, --split chooses one. Where a run held out a share of the same \
-      data, that share is taken.
+      files; where they have parts, --split chooses one. Data without parts that a run was trained \
+      on are split as for training: the run is measured on the pictures that it held out.
 
       Example: mingle evaluate runs/flowers --data flowers --split test
       """)
@@ -30,8 +30,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let predictor = try options.predictor()
-    let dataset =
-      try heldOutData() ?? openDataset(at: data, split: split, fitting: predictor.checkpoint)
+    let (dataset, note) = try openData(fitting: predictor.checkpoint)
     let loader = try BatchLoader(
       dataset, preprocessing: predictor.checkpoint.preprocessing,
       options: loaderOptions(batchSize: batch.size, skipsBroken: broken.isOn))
@@ -42,30 +41,51 @@ struct EvaluateCommand: ParsableCommand {
       progress.show("\(min(done * batch.size, dataset.count)) of \(dataset.count) pictures")
     }
     progress.clear()
+    if let note { Console.note(note) }
     if report.samples < dataset.count {
       Console.note("\(dataset.count - report.samples) pictures could not be read: left out")
     }
     if json.isOn { try Console.printJSON(report) } else { try Console.print(report.table) }
   }
+
+  /// Opens the pictures to measure on, and tells what is to be known of data without parts.
+  private func openData(
+    fitting checkpoint: ModelCheckpoint
+  ) throws -> (dataset: any ImageDataset, note: String?) {
+    let parts = try datasetParts(at: data)
+    guard parts == nil || parts == [.train], let recipe = try recipe(),
+      isSameFile(recipe.data, data)
+    else {
+      let dataset = try openDataset(in: data, fitting: checkpoint) {
+        try openDataset(at: data, split: split, classNames: $0)
+      }
+      let note =
+        "the data have no test part: all \(dataset.count) pictures are used, also any that were "
+        + "trained on"
+      return (dataset, parts == nil ? note : nil)
+    }
+    let dataset = try openDataset(in: data, fitting: checkpoint) {
+      let parts = try openTrainingData(
+        at: data, holdingOut: recipe.holdOut, seed: recipe.seed, classNames: $0)
+      return split == .train ? parts.train : parts.test
+    }
+    let part = split == .train ? "was trained on" : "held out"
+    return (
+      dataset,
+      "the data have no test part: the \(dataset.count) pictures that the run \(part) are used"
+    )
+  }
+
+  /// The recipe of the run whose weights are measured; nil for a file of weights.
+  private func recipe() throws -> Recipe? {
+    let path = "\(options.weights)/config.yaml"
+    return FileManager.default.fileExists(atPath: path) ? try Recipe(contentsOf: path) : nil
+  }
 }
 
-extension EvaluateCommand {
-  /// The share of the data that the run did not learn from (or did, for `--split train`), where the
-  /// data have no part of their own for that; nil if these are not the run's data.
-  private func heldOutData() throws -> (any ImageDataset)? {
-    let config = options.weights + "/config.yaml"
-    guard FileManager.default.fileExists(atPath: config) else { return nil }
-    let recipe = try Recipe(contentsOf: config)
-    func path(_ text: String) -> String { URL(filePath: text).standardizedFileURL.path }
-    let parts = try datasetParts(at: data)
-    guard path(recipe.data) == path(data), parts == nil || parts == [.train] else { return nil }
-    let split = try openTrainingData(at: data, holdingOut: recipe.holdOut, seed: recipe.seed)
-    let dataset = self.split == .train ? split.train : split.test
-    Console.note(
-      "evaluating the \(dataset.count) pictures that the run "
-        + (self.split == .train ? "learned from" : "held out"))
-    return dataset
-  }
+private func isSameFile(_ path: String, _ other: String) -> Bool {
+  URL(filePath: path).resolvingSymlinksInPath().path
+    == URL(filePath: other).resolvingSymlinksInPath().path
 }
 
 /// How a command reads data that it goes through once.
@@ -89,11 +109,13 @@ extension DatasetSplit: ExpressibleByArgument {}
 
 /// Opens data whose classes must be those of a model, or some of them.
 ///
+/// - Parameter open: opens the data with the given class order, or its own.
 /// - Throws: ``MingleError`` (`badData`) that names the classes that do not fit.
 func openDataset(
-  at path: String, split: DatasetSplit, fitting checkpoint: ModelCheckpoint
+  in path: String, fitting checkpoint: ModelCheckpoint,
+  _ open: ([String]?) throws -> any ImageDataset
 ) throws -> any ImageDataset {
-  let dataset = try openDataset(at: path, split: split)
+  let dataset = try open(nil)
   let count = checkpoint.model.configuration.classes
   guard let labels = checkpoint.labels else {
     guard dataset.classCount == count else {
@@ -115,5 +137,5 @@ func openDataset(
       in: path, expected: "\(labels.count) classes (\(listed(labels)))", got: listed(unknown),
       next: "rename or remove them")
   }
-  return try openDataset(at: path, split: split, classNames: labels)
+  return try open(labels)
 }

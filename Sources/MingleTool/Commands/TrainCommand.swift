@@ -31,7 +31,7 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "The run's folder; it must not hold anything yet.")
   var output: String?
 
-  @Flag(help: "Go on with the run in --output, by its own recipe.")
+  @Flag(help: "Go on with the run in --output, by its own recipe: no other setting may be given.")
   var resume = false
 
   @Option(help: "Weights to start from; the head is new.")
@@ -130,37 +130,63 @@ struct TrainCommand: ParsableCommand {
     let progress = TrainingProgress()
     let result = try trainer.run(progress.show)
     if json.isOn {
-      try Console.printJSON(RunSummary(result, folder: output))
+      try Console.printJSON(RunSummary(result, folder: folder))
     } else if let best = result.best {
       try Console.print(
         "best accuracy \(percent(best.validation.accuracy)) in epoch \(best.epoch), "
           + "\(duration(result.seconds)) of training"
           + (result.skipped > 0 ? ", \(result.skipped) pictures skipped" : "")
-          + (output.map { "; see \($0)" } ?? ""))
+          + (folder.map { "; see \($0)" } ?? ""))
     }
     if result.wasStopped {
       throw MingleError(
-        .interrupted, "the run was stopped", in: output,
-        next: "go on with 'mingle train --resume --output \(output ?? "DIR")'")
+        .interrupted, "the run was stopped", in: folder,
+        next: folder.map { "go on with 'mingle train --resume --output \($0)'" })
     }
   }
+
+  private var isRehearsal: Bool { fastDevRun || overfitBatches != nil }
+
+  /// Where the run is kept; nil for a rehearsal, which is not.
+  private var folder: String? { isRehearsal ? nil : output }
 
   private func resumedTrainer() throws -> Trainer {
     guard let output else {
       throw MingleError(.usage, "--resume needs the run's folder", next: "pass --output DIR")
     }
-    guard recipe == nil, model == nil, data == nil, weights == nil, !fastDevRun,
-      overfitBatches == nil
-    else {
+    if let setting = givenSettings.first {
       throw MingleError(
-        .usage, "a run is resumed by its own recipe",
-        next: "leave out everything but --resume and --output")
+        .usage, "a run is resumed by its own recipe", got: setting,
+        next: "leave out everything but --resume, --output, --threads and --json")
     }
     return try Trainer(resuming: output)
   }
 
+  /// What is given of the recipe, and of other ways to run.
+  private var givenSettings: [String] {
+    let settings: KeyValuePairs<String, Any?> = [
+      "a recipe": recipe, "--model": model, "--data": data, "--weights": weights,
+      "--epochs": epochs, "--batch-size": batchSize, "--accumulation": accumulation,
+      "--learning-rate": learningRate, "--weight-decay": weightDecay, "--optimizer": optimizer,
+      "--schedule": schedule, "--warmup": warmup, "--loss": loss, "--clip": clip,
+      "--freeze": freeze.first, "--hold-out": holdOut, "--augmentation": augmentation,
+      "--label-smoothing": labelSmoothing, "--ema-decay": emaDecay, "--precision": precision,
+      "--seed": seed, "--workers": workers, "--save-every": saveEvery,
+      "--skip-broken": skipBroken ? true : nil, "--fast-dev-run": fastDevRun ? true : nil,
+      "--overfit-batches": overfitBatches, "--device": device,
+      "--set": self.settings.settings.first, "--image-size": self.settings.imageSize,
+      "--classes": self.settings.classes, "--resize-tokens": resizing.resizeTokens,
+    ]
+    return settings.filter { $0.value != nil }.map(\.key)
+  }
+
   private func newTrainer() throws -> Trainer {
-    if fastDevRun || overfitBatches != nil {
+    if isRehearsal {
+      guard !fastDevRun || overfitBatches == nil else {
+        throw MingleError(
+          .usage, "--fast-dev-run and --overfit-batches exclude each other",
+          next: "leave out one of them")
+      }
       if let overfitBatches, overfitBatches < 1 {
         throw MingleError(.usage, "--overfit-batches must be at least 1", got: "\(overfitBatches)")
       }

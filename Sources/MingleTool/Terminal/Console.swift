@@ -20,9 +20,12 @@ enum Console {
     try write(Array((text + "\n").utf8), to: STDOUT_FILENO)
   }
 
-  /// Writes a line for people to standard error.
+  /// Writes a line for people to standard error. Control characters, which a file's name or a damaged
+  /// file may have brought, are shown as replacement characters: a terminal would obey them.
   static func note(_ text: String) {
-    try? write(Array((text + "\n").utf8), to: STDERR_FILENO)
+    let isControl = { (scalar: Unicode.Scalar) in scalar.properties.generalCategory == .control }
+    let shown = text.unicodeScalars.map { isControl($0) ? "\u{fffd}" : $0 }
+    noteRaw(String(String.UnicodeScalarView(shown)) + "\n")
   }
 
   /// Writes text as it is, without a newline, to standard error.
