@@ -3,10 +3,14 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/intrusive_ptr.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/variable.h>
+
+#include <memory>
+#include <type_traits>
 
 namespace {
 
@@ -47,6 +51,16 @@ struct CallerFunction final : torch::autograd::Node {
   }
 };
 
+/// A node owned as this libtorch owns them: 2.13 counts references in the node itself, 2.11 beside it.
+template <typename Node, typename... Arguments>
+auto makeNode(Arguments... arguments) {
+  if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Node>) {
+    return c10::make_intrusive<Node>(arguments...);
+  } else {
+    return std::make_shared<Node>(arguments...);
+  }
+}
+
 }  // namespace
 
 int ct_requires_grad(CTTensor tensor) { return ctorch::borrow(tensor).requires_grad(); }
@@ -85,7 +99,7 @@ int ct_custom_function(const CTTensor *inputs, int32_t inputCount, const CTTenso
   bool owned = false;
   int status = ctorch::catching([&] {
     auto inputList = list(inputs, inputCount);
-    auto node = c10::make_intrusive<CallerFunction>(backward, release, context);
+    auto node = makeNode<CallerFunction>(backward, release, context);
     owned = true;
     bool tracked = torch::autograd::compute_requires_grad(inputList);
     if (tracked) node->set_next_edges(torch::autograd::collect_next_edges(inputList));

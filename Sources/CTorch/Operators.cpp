@@ -10,16 +10,8 @@ namespace {
 
 using c10::IValue;
 
-IValue listOf(const CTValue &value, const c10::Type &type) {
+IValue listOf(const CTValue &value) {
   auto tensors = static_cast<const CTTensor *>(value.pointer);
-  if (value.kind == CT_OPTIONAL_TENSORS) {
-    c10::List<std::optional<at::Tensor>> list;
-    list.reserve(value.count);
-    for (int i = 0; i < value.count; ++i) {
-      list.push_back(tensors[i] ? std::optional(ctorch::borrow(tensors[i])) : std::nullopt);
-    }
-    return list;
-  }
   c10::List<at::Tensor> list;
   list.reserve(value.count);
   for (int i = 0; i < value.count; ++i) list.push_back(ctorch::borrow(tensors[i]));
@@ -39,8 +31,7 @@ IValue boxed(const CTValue &value, const c10::Argument &argument) {
     case CT_TENSOR:
       return ctorch::borrow(reinterpret_cast<CTTensor>(const_cast<void *>(value.pointer)));
     case CT_TENSORS:
-    case CT_OPTIONAL_TENSORS:
-      return listOf(value, *argument.type());
+      return listOf(value);
     case CT_INTEGER: {
       auto kind = argument.type()->kind();
       if (kind == c10::TypeKind::OptionalType) {

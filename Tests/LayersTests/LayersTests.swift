@@ -44,9 +44,9 @@ private final class Everything: Module {
     #expect(Affine(4).namedParameters.allSatisfy { !$0.parameter.decays })
   }
 
-  @Test func frozenParametersHaveNoGradient() {
+  @Test func frozenParametersHaveNoGradient() throws {
     let module = Everything()
-    module.freeze(["first_layer."])
+    try module.freeze(["first_layer"])
     let (_, gradients) = valueAndGradient(at: module) { module in
       let x = module.classMLP[0](module.firstLayer(.ones([1, 2])))
       return (module.classMLP[1](x) * module.gain.tensor).sum()
@@ -54,8 +54,29 @@ private final class Everything: Module {
     #expect(gradients["first_layer.weight"] == nil)
     #expect(gradients["class_mlp.0.weight"] != nil)
     #expect(gradients["present.weight"]?.norm().item == 0)
-    module.unfreeze()
+    try module.unfreeze()
     #expect(module.namedParameters.allSatisfy { !$0.parameter.isFrozen })
+    try module.freeze()
+    let (value, none) = valueAndGradient(at: module) { $0.firstLayer(.ones([1, 2])).sum() }
+    #expect(none.entries.isEmpty)
+    #expect(none.norm == 0)
+    #expect(value.shape == [])
+  }
+
+  @Test func freezingGoesByWholePaths() throws {
+    final class Stack: Module {
+      let blocks = (0..<11).map { _ in LayerNorm(1) }
+    }
+    let stack = Stack()
+    try stack.freeze(["blocks.1", "blocks.3.bias"])
+    #expect(
+      stack.namedParameters.filter(\.parameter.isFrozen).map(\.name)
+        == ["blocks.1.weight", "blocks.1.bias", "blocks.3.bias"])
+    let error = #expect(throws: MingleError.self) { try stack.freeze(["blocks.2", "block.4"]) }
+    #expect(error?.kind == .usage)
+    #expect(error?.next == "did you mean 'blocks.4'?")
+    #expect(throws: MingleError.self) { try stack.unfreeze(["blocks.11"]) }
+    #expect(stack.namedParameters.filter(\.parameter.isFrozen).count == 3)
   }
 
   @Test func stateGoesOutAndIn() throws {

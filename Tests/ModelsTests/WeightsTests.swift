@@ -88,8 +88,8 @@ import Torch
     let error = #expect(throws: MingleError.self) {
       try ModelCheckpoint.load(path, LoadOptions(settings: ["image_size": "64"]))
     }
-    #expect(error?.description.contains("16 tokens (image size 32)") == true)
-    #expect(error?.description.contains("has 64") == true)
+    #expect(error?.description.contains("4x4 tokens (image size 32)") == true)
+    #expect(error?.description.contains("has 8x8") == true)
     #expect(error?.next?.contains("--resize-tokens") == true)
 
     // A constant image has the same tokens at any size: the features must hardly change.
@@ -108,6 +108,30 @@ import Torch
       same.logits(images).array(of: Float.self) == model.logits(images).array(of: Float.self))
   }
 
+  /// As many tokens in another grid are other weights.
+  @Test func otherGridsOfTheSameAreaAreRefusedOrInterpolated() throws {
+    let folder = try TemporaryFolder()
+    let path = folder("model.safetensors")
+    let model = try filled("gmlp_s16_224")
+    try ModelCheckpoint(
+      name: "gmlp_s16_224", model: model, preprocessing: Preprocessing(imageSize: 32)
+    ).write(to: path)
+    let settings = ["image_size": "16x64"]
+    let error = #expect(throws: MingleError.self) {
+      try ModelCheckpoint.load(path, LoadOptions(settings: settings))
+    }
+    #expect(error?.description.contains("4x4 tokens (image size 32)") == true)
+    #expect(error?.description.contains("16x64 has 2x8") == true)
+    let wide = try ModelCheckpoint.load(
+      path, LoadOptions(settings: settings, resizeTokens: .interpolate)
+    ).model
+    #expect(wide.tokenGrid == ImageSize(2, 8))
+    let key = "blocks.0.mlp_channels.gate.proj.weight"
+    let (before, after) = (try #require(state(model)[key]), try #require(state(wide)[key]))
+    #expect(before.shape == after.shape)
+    #expect(before.array(of: Float.self) != after.array(of: Float.self))
+  }
+
   /// Each part of a picture of `2 x 2` parts is mixed by itself: four pictures side by side have the
   /// mean of their own features.
   @Test func blockDiagonalMixersSeeEachPartByItself() throws {
@@ -122,6 +146,19 @@ import Torch
     let expected = parts.map { mixer.features($0) }.reduce(Tensor.zeros([1, 32])) { $0 + $1 } / 4
     let difference = (larger.features(picture) - expected).abs().max().item
     #expect(difference < 1e-5)
+  }
+
+  /// The hidden width is truncated as in timm: 0.3 * 6 is 1, whose four copies are 4, not 7.
+  @Test(arguments: [("0.3", "6"), ("0.7", "10"), ("1.1", "49"), ("0.5", "32")])
+  func blockDiagonalWidthsAreWholeCopies(_ ratio: String, _ dim: String) throws {
+    let mixer = try #require(
+      try filled("mixer_s16_224", ["token_mlp_ratio": ratio, "dim": dim]) as? Mixer)
+    let key = "blocks.0.mlp_tokens.fc1.bias"
+    let width = try #require(state(mixer)[key]).count
+    for factor in 1...3 {
+      let larger = try mixer.enlarged(by: factor)
+      #expect(state(larger)[key]?.count == factor * factor * width)
+    }
   }
 
   @Test func filesThatDoNotFitSayWhy() throws {

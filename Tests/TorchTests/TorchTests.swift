@@ -46,6 +46,15 @@ import Torch
     #expect(alive == nil)
   }
 
+  @Test func tensorsWithoutMemoryHaveShapes() {
+    let (x, y) = withoutMemory {
+      (Tensor.empty([1 << 20, 1 << 20, 1 << 18]), Tensor.zeros([1 << 40], dtype: .int8))
+    }
+    #expect(x.shape == [1 << 20, 1 << 20, 1 << 18])
+    #expect(y.byteCount == 1 << 40)
+    #expect(Tensor.zeros([2]).device == .cpu)
+  }
+
   @Test func largestComeFirst() {
     let (values, indices) = Tensor([1, 5, 3] as [Float]).topK(2)
     #expect(values.array(of: Float.self) == [5, 3])
@@ -80,6 +89,14 @@ struct SendableMemory: @unchecked Sendable {
     let found = gradients(of: [(x * x * y).sum()], withRespectTo: [x, y])
     #expect(found[0]?.array(of: Double.self) == [8, 20, 36])
     #expect(found[1] == nil)
+  }
+
+  @Test func untrackedInputsHaveNoGradients() {
+    let x = Tensor([1, 2] as [Float])
+    let found = gradients(of: [(x * x).sum()], withRespectTo: [x, x])
+    #expect(found.count == 2)
+    #expect(found.allSatisfy { $0 == nil })
+    #expect(gradients(of: [x.sum()], withRespectTo: []).isEmpty)
   }
 
   @Test func nothingIsRecordedWithoutGradients() {

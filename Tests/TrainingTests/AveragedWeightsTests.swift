@@ -57,7 +57,7 @@ import Training
   @Test func theWeightsComeBackAlsoAfterAnError() throws {
     struct Interruption: Error {}
     let model = try SmallNetwork()
-    model.freeze(["fc1"])
+    try model.freeze(["fc1"])
     let averages = try AveragedWeights(of: model, decay: 0.9)
     setBias(model, 5)
     let before = model.bits

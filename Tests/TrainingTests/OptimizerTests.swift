@@ -69,12 +69,12 @@ import Training
   @Test(arguments: OptimizerConfiguration.Name.allCases)
   func frozenParametersAndGradientsStayAsTheyAre(_ name: OptimizerConfiguration.Name) throws {
     let model = try SmallNetwork()
-    model.freeze(["fc1.weight"])
+    try model.freeze(["fc1.weight"])
     let optimizer = try OptimizerConfiguration(name).make(for: model)
     #expect(!optimizer.state.contains { $0.name.hasSuffix("fc1.weight") })
     let gradients = model.gradients(0).gradients
     let before = gradients.entries.map { $0.gradient.array(of: Float.self) }
-    model.freeze(["fc2.bias"])
+    try model.freeze(["fc2.bias"])
     let weights = model.bits
     optimizer.step(gradients, learningRate: 0.1)
     let names = model.namedParameters.map(\.name)
@@ -161,7 +161,7 @@ import Training
       let error = mingleError { _ = try configuration.make(for: model) }
       #expect(error?.what.contains(field) == true)
     }
-    model.freeze()
+    try model.freeze()
     #expect(mingleError { _ = try OptimizerConfiguration.sgd.make(for: model) }?.kind == .usage)
   }
 

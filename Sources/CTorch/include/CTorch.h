@@ -26,7 +26,6 @@ typedef enum {
   CT_NONE,
   CT_TENSOR,            // pointer: CTTensor
   CT_TENSORS,           // pointer: CTTensor[count]
-  CT_OPTIONAL_TENSORS,  // pointer: CTTensor[count], null entries are None
   CT_INTEGER,           // integer; also dtypes, layouts and memory formats
   CT_INTEGERS,          // pointer: int64_t[count]
   CT_REAL,              // real

@@ -6,10 +6,6 @@ public enum Mode: Sendable {
   case evaluation
   /// Dropout and stochastic depth draw from the generator.
   case training(Generator)
-
-  public var isTraining: Bool {
-    if case .training = self { true } else { false }
-  }
 }
 
 /// A layer that does something else while it is being trained.

@@ -66,7 +66,9 @@ extension Module {
         && found.dtype.isFloatingPoint == tensor.dtype.isFloatingPoint
       if !fits {
         report.mismatched.append(
-          .init(key: name, expected: "\(tensor)", got: "\(found)"))
+          .init(
+            key: name, expected: "\(tensor.shape) \(tensor.dtype.name)",
+            got: "\(found.shape) \(found.dtype.name)"))
       }
     }
     let names = Set(own.map(\.name))

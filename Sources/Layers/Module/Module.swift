@@ -70,16 +70,34 @@ extension Module {
   /// How many numbers training changes.
   public var parameterCount: Int { namedParameters.reduce(0) { $0 + $1.parameter.tensor.count } }
 
-  /// Freezes the parameters whose key begins with one of `prefixes` (all, without prefixes).
-  public func freeze(_ prefixes: [String] = [""]) { setFrozen(true, prefixes) }
+  /// Freezes the parameters at and below each of `paths`: "blocks.1", "head.bias" (all, without).
+  ///
+  /// - Throws: ``MingleError`` for a path without parameters; nothing is changed then.
+  public func freeze(_ paths: [String] = [""]) throws { try setFrozen(true, paths) }
 
-  /// Trains the parameters whose key begins with one of `prefixes` (all, without prefixes) again.
-  public func unfreeze(_ prefixes: [String] = [""]) { setFrozen(false, prefixes) }
+  /// Trains the parameters at and below each of `paths` (all, without paths) again.
+  ///
+  /// - Throws: ``MingleError`` for a path without parameters; nothing is changed then.
+  public func unfreeze(_ paths: [String] = [""]) throws { try setFrozen(false, paths) }
 
-  private func setFrozen(_ frozen: Bool, _ prefixes: [String]) {
-    for (name, parameter) in namedParameters where prefixes.contains(where: name.hasPrefix) {
-      parameter.isFrozen = frozen
+  private func setFrozen(_ frozen: Bool, _ paths: [String]) throws {
+    let parameters = namedParameters
+    let found = try paths.flatMap { path in
+      let below = parameters.filter { name, _ in
+        path.isEmpty || name == path || name.hasPrefix(path + ".")
+      }
+      guard !below.isEmpty else { throw unknownPath(path, among: parameters.map(\.name)) }
+      return below
     }
+    for (_, parameter) in found { parameter.isFrozen = frozen }
+  }
+
+  private func unknownPath(_ path: String, among parameters: [String]) -> MingleError {
+    let modules = namedModules.map(\.name).filter { !$0.isEmpty }
+    return MingleError(
+      .usage, "the model has no parameters at '\(path)'",
+      expected: "a path such as '\(parameters.first ?? "")', or the start of one up to a dot",
+      next: nearest(to: path, among: modules + parameters).map { "did you mean '\($0)'?" })
   }
 
   /// Moves parameters and buffers to `device`.

@@ -19,7 +19,6 @@ public struct ModelEntry: Sendable {
   public let multiplyAdds: Int
 
   let type: any VisionModel.Type
-  private let build: @Sendable (Data, Generator?) throws -> any VisionModel
 
   init<Model: VisionModel>(
     _ name: String, _ type: Model.Type, _ configuration: Model.Configuration, family: String,
@@ -33,30 +32,26 @@ public struct ModelEntry: Sendable {
     self.parameterCount = parameters
     self.multiplyAdds = multiplyAdds
     self.type = type
-    build = { json, generator in
-      let configuration: Model.Configuration
-      do {
-        configuration = try JSONDecoder().decode(Model.Configuration.self, from: json)
-      } catch let error as DecodingError {
-        throw error.mingleError(model: name)
-      }
-      return try Model(configuration, generator: generator)
-    }
   }
 
   /// Builds the model.
   ///
   /// - Parameters:
-  ///   - base: a configuration saved with weights; the entry's own without one.
   ///   - settings: fields to change, by their names in the configuration: `["classes": "10"]`.
   ///   - generator: draws the first weights; nil leaves them unset, to be loaded.
   /// - Throws: ``MingleError`` for an unknown field, a value that cannot be read, or sizes that do
   ///   not fit each other.
   public func model(
-    base: Data? = nil, settings: [String: String] = [:], generator: Generator?
+    settings: [String: String] = [:], generator: Generator?
   ) throws -> any VisionModel {
-    let plain = try base ?? JSONEncoder().encode(configuration)
-    return try build(applying(settings, to: plain, model: name), generator)
+    try model(configuration, settings: settings, generator: generator)
+  }
+
+  /// Builds a model of this family from `base`, a configuration that was saved with weights.
+  func model(
+    _ base: any VisionConfiguration, settings: [String: String], generator: Generator?
+  ) throws -> any VisionModel {
+    try type.init(json: json(of: base, with: settings), generator: generator)
   }
 
   /// The preprocessing for this model's pictures at `configuration`'s size and channels.
@@ -74,23 +69,56 @@ public struct ModelEntry: Sendable {
   }
 }
 
-/// The configuration `json` with the fields of `settings` replaced.
-private func applying(
-  _ settings: [String: String], to json: Data, model: String
-) throws -> Data {
-  guard var fields = try JSONSerialization.jsonObject(with: json) as? [String: Any] else {
-    throw MingleError(.badData, "the configuration of \(model) is no JSON object")
-  }
-  for (key, text) in settings {
-    guard let current = fields[key] else {
-      throw MingleError(
-        .usage, "\(model) has no field '\(key)'",
-        expected: fields.keys.sorted().joined(separator: ", "),
-        next: nearest(to: key, among: fields.keys.sorted()).map { "did you mean '\($0)'?" })
+extension ModelEntry {
+  /// `base` with the fields of `settings` replaced.
+  private func json(
+    of base: any VisionConfiguration, with settings: [String: String]
+  ) throws -> Data {
+    let plain = try JSONEncoder().encode(base)
+    guard var fields = try JSONSerialization.jsonObject(with: plain) as? [String: Any] else {
+      throw MingleError(.usage, "the configuration of \(name) is no JSON object")
     }
-    fields[key] = current is [Any] ? text.split(separator: ",").map(jsonValue) : jsonValue(text)
+    for (key, text) in settings.sorted(by: { $0.key < $1.key }) {
+      guard let current = fields[key] else {
+        throw MingleError(
+          .usage, "\(name) has no field '\(key)'",
+          expected: fields.keys.sorted().joined(separator: ", "),
+          next: nearest(to: key, among: fields.keys.sorted()).map { "did you mean '\($0)'?" })
+      }
+      fields[key] = current is [Any] ? text.split(separator: ",").map(jsonValue) : jsonValue(text)
+      do {
+        _ = try type.decodedConfiguration(JSONSerialization.data(withJSONObject: fields))
+      } catch let error as MingleError {
+        throw MingleError(
+          error.kind, error.what, in: key, expected: error.expected, got: error.got,
+          next: error.next)
+      } catch {
+        throw MingleError(
+          .usage, "\(name) cannot take this value of '\(key)'",
+          expected: "one such as \(current)", got: "'\(text)'")
+      }
+    }
+    return try JSONSerialization.data(withJSONObject: fields)
   }
-  return try JSONSerialization.data(withJSONObject: fields)
+}
+
+extension VisionModel {
+  fileprivate init(json: Data, generator: Generator?) throws {
+    try self.init(Self.decodedConfiguration(json), generator: generator)
+  }
+
+  fileprivate static func decodedConfiguration(_ json: Data) throws -> Configuration {
+    try JSONDecoder().decode(Configuration.self, from: json)
+  }
+
+  /// The configuration that `file` holds as JSON text.
+  ///
+  /// - Throws: ``MingleError`` (`badData`) if it cannot be read, or cannot be.
+  static func savedConfiguration(_ text: String, in file: String) throws -> Configuration {
+    try savedValue(Configuration.self, "configuration", from: text, in: file) {
+      try $0.validate()
+    }
+  }
 }
 
 /// `text` as the JSON number or truth value that it spells, else as a string.
@@ -98,21 +126,4 @@ private func jsonValue(_ text: some StringProtocol) -> Any {
   if let integer = Int(text) { return integer }
   if let real = Double(text), real.isFinite { return real }
   return ["true": true, "false": false][String(text)] ?? String(text)
-}
-
-extension DecodingError {
-  /// The field and what it should have been.
-  fileprivate func mingleError(model: String) -> MingleError {
-    let (context, missing): (Context, String?) =
-      switch self {
-      case .typeMismatch(_, let context), .valueNotFound(_, let context),
-        .dataCorrupted(let context):
-        (context, nil)
-      case .keyNotFound(let key, let context): (context, key.stringValue)
-      @unknown default: (Context(codingPath: [], debugDescription: ""), nil)
-      }
-    let field = missing ?? context.codingPath.map(\.stringValue).joined(separator: ".")
-    return MingleError(
-      .usage, "\(model) cannot take this value of '\(field)': \(context.debugDescription)")
-  }
 }

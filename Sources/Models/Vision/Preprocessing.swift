@@ -1,3 +1,5 @@
+import Torch
+
 /// How a picture becomes a model's input; it travels with the weights.
 ///
 /// The shorter side is resized to `imageSize / cropFraction`, the centre is cropped to `imageSize`,
@@ -25,5 +27,25 @@ public struct Preprocessing: Codable, Hashable, Sendable {
     self.interpolation = interpolation
     self.mean = mean
     self.standardDeviation = standardDeviation
+  }
+
+  /// - Throws: ``MingleError`` unless crop and normalisation can be, and fit a model's channels.
+  func validate(channels: Int) throws {
+    try requireField("crop_fraction", cropFraction, in: 0.01...1)
+    guard mean.count == channels, standardDeviation.count == channels else {
+      throw MingleError(
+        .usage, "the normalisation does not fit the model's channels", expected: "\(channels)",
+        got: "\(mean.count) means and \(standardDeviation.count) standard deviations")
+    }
+    let largest = Float.greatestFiniteMagnitude
+    for value in mean { try requireField("mean", value, in: -largest...largest) }
+    for value in standardDeviation {
+      try requireField("standard_deviation", value, in: .leastNormalMagnitude...largest)
+    }
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case imageSize = "image_size", cropFraction = "crop_fraction", interpolation, mean
+    case standardDeviation = "standard_deviation"
   }
 }

@@ -74,8 +74,10 @@ public struct LoadOptions {
 extension ModelCheckpoint {
   /// Writes one safetensors file; an old one is replaced when the new one is complete.
   ///
-  /// - Throws: ``MingleError`` if the file cannot be written; nothing is left behind then.
+  /// - Throws: ``MingleError`` if the file cannot be written, or the preprocessing does not fit the
+  ///   model; nothing is left behind then.
   public func write(to path: String) throws {
+    try preprocessing.validate(channels: model.configuration.inputChannels)
     let tensors = Dictionary(uniqueKeysWithValues: model.state.map { ($0.name, $0.tensor) })
     try Safetensors.write(tensors, metadata: metadata(), to: path)
   }
@@ -126,13 +128,16 @@ extension ModelCheckpoint {
     }
     let entry = try ModelRegistry.entry(name)
     let isOwn = archive.metadata[MetadataKey.model] == name
-    let saved = isOwn ? archive.metadata[MetadataKey.configuration].map { Data($0.utf8) } : nil
+    var saved: (any VisionConfiguration)?
+    if isOwn, let text = archive.metadata[MetadataKey.configuration] {
+      saved = try entry.type.savedConfiguration(text, in: file)
+    }
 
     var tensors = try archive.tensors()
     if let layout = entry.type.foreignLayouts.first(where: { $0.recognizes(Set(tensors.keys)) }) {
-      tensors = try layout.imported(tensors)
+      tensors = try layout.imported(tensors, from: file)
     }
-    let model = try entry.loading(tensors, from: file, base: saved, options)
+    let model = try entry.loading(tensors, from: file, saved: saved, options)
 
     var checkpoint = ModelCheckpoint(
       name: name, model: model, preprocessing: entry.preprocessing(for: model.configuration))
@@ -147,19 +152,19 @@ extension ModelCheckpoint {
   }
 
   private mutating func restore(_ metadata: [String: String], from file: String) throws {
-    func value<Value: Decodable>(_ key: String, as type: Value.Type) throws -> Value? {
-      guard let text = metadata[key] else { return nil }
-      guard let value = try? JSONDecoder().decode(type, from: Data(text.utf8)) else {
-        throw MingleError(.badData, "the metadata '\(key)' cannot be read", in: file)
+    if let text = metadata[MetadataKey.preprocessing] {
+      let size = preprocessing.imageSize
+      preprocessing = try savedValue(Preprocessing.self, "preprocessing", from: text, in: file) {
+        try $0.validate(channels: model.configuration.inputChannels)
       }
-      return value
+      preprocessing.imageSize = size
     }
-    if var saved = try value(MetadataKey.preprocessing, as: Preprocessing.self) {
-      saved.imageSize = preprocessing.imageSize
-      if saved.mean.count == preprocessing.mean.count { preprocessing = saved }
+    labels = try metadata[MetadataKey.labels].map {
+      try savedValue([String].self, "labels", from: $0, in: file)
     }
-    labels = try value(MetadataKey.labels, as: [String].self)
-    provenance = try value(MetadataKey.provenance, as: [String: String].self) ?? [:]
+    if let text = metadata[MetadataKey.provenance] {
+      provenance = try savedValue([String: String].self, "provenance", from: text, in: file)
+    }
   }
 
   /// The weights of a run: the best, or the last where no best was kept.
@@ -176,77 +181,5 @@ extension ModelCheckpoint {
       .missingInput, "the folder holds no weights", in: path,
       expected: "best/model.safetensors or last/model.safetensors",
       next: "name a run's folder or a weights file")
-  }
-}
-
-extension ModelEntry {
-  /// A model with the weights `tensors`, after what `options` ask for.
-  fileprivate func loading(
-    _ tensors: [String: Tensor], from file: String, base: Data?, _ options: LoadOptions
-  ) throws -> any VisionModel {
-    let generator: Generator? =
-      if case .fresh(let generator) = options.head { generator } else { nil }
-    let model = try self.model(base: base, settings: options.settings, generator: generator)
-    var tensors = tensors
-    if generator != nil {
-      tensors = tensors.filter { !$0.key.hasPrefix("head.") }
-      for (key, tensor) in model.state where key.hasPrefix("head.") { tensors[key] = tensor }
-    }
-    guard let tokens = type.tokenCount(in: tensors), tokens != model.tokenGrid.area else {
-      try model.load(tensors, from: file)
-      return model
-    }
-
-    // The size the weights were made for: what the file tells, else a square grid.
-    var oldSettings = options.settings
-    oldSettings["image_size"] = nil
-    var old = try self.model(base: base, settings: oldSettings, generator: nil)
-    if old.tokenGrid.area != tokens {
-      let side = Int(Double(tokens).squareRoot())
-      let patch = model.configuration.imageSize.height / model.tokenGrid.height
-      oldSettings["image_size"] = "\(side * patch)"
-      old = try self.model(base: base, settings: oldSettings, generator: nil)
-    }
-    guard old.tokenGrid.area == tokens, let resizing = options.resizeTokens else {
-      throw MingleError(
-        .badData,
-        "the weights mix \(tokens) tokens (image size \(old.configuration.imageSize)), but image "
-          + "size \(model.configuration.imageSize) has \(model.tokenGrid.area)", in: file,
-        next: "pass --image-size \(old.configuration.imageSize), or --resize-tokens interpolate")
-    }
-    switch resizing {
-    case .interpolate:
-      try model.load(
-        type.interpolatingTokens(tensors, from: old.tokenGrid, to: model.tokenGrid), from: file)
-      return model
-    case .blockDiagonal:
-      try old.load(tensors, from: file)
-      let (size, oldSize) = (model.configuration.imageSize, old.configuration.imageSize)
-      let factor = size.height / oldSize.height
-      guard let mixer = old as? Mixer,
-        size == ImageSize(oldSize.height * factor, oldSize.width * factor)
-      else {
-        throw MingleError(
-          .usage, "the block-diagonal scheme needs a Mixer and an integer multiple of its size",
-          in: file, expected: "a multiple of \(oldSize)", got: "\(family) at \(size)",
-          next: "use --resize-tokens interpolate")
-      }
-      return try mixer.enlarged(by: factor)
-    }
-  }
-}
-
-extension VisionModel {
-  /// How many tokens the weights were made for.
-  static func tokenCount(in tensors: [String: Tensor]) -> Int? {
-    for (key, tensor) in tensors {
-      switch tokenAxes(of: key).first {
-      case .input(let axis, let leading) where tensor.rank > axis:
-        return tensor.shape[axis] - leading
-      case .output(let axis) where tensor.rank > axis: return tensor.shape[axis]
-      default: continue
-      }
-    }
-    return nil
   }
 }

@@ -7,6 +7,15 @@ public enum TokenAxis: Sendable, Hashable {
   case input(Int, leading: Int = 0)
   /// The weight has one entry for each token along dimension `axis`.
   case output(Int)
+
+  var dimension: Int {
+    switch self {
+    case .input(let dimension, _), .output(let dimension): dimension
+    }
+  }
+
+  /// How many entries along the dimension are no tokens; they come first.
+  var leading: Int { if case .input(_, let leading) = self { leading } else { 0 } }
 }
 
 /// How the weights of a fixed number of tokens are fitted to another image size.
@@ -20,7 +29,17 @@ public enum TokenResizing: String, Codable, Sendable, CaseIterable {
 }
 
 extension VisionModel {
-  /// `tensors` of a model of this family trained on the grid `old`, fitted to this model's grid.
+  /// How many tokens the weights were made for, if one of them tells a number that can be.
+  static func tokenCount(in tensors: [String: Tensor]) -> Int? {
+    for (key, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+      guard let axis = tokenAxes(of: key).first, tensor.rank > axis.dimension else { continue }
+      let count = tensor.shape[axis.dimension] - axis.leading
+      if count > 0 { return count }
+    }
+    return nil
+  }
+
+  /// `tensors`, which fit a model of this family on the grid `old`, fitted to the grid `new`.
   static func interpolatingTokens(
     _ tensors: [String: Tensor], from old: ImageSize, to new: ImageSize
   ) -> [String: Tensor] {
@@ -37,12 +56,8 @@ extension VisionModel {
 private func resized(
   _ weight: Tensor, along axis: TokenAxis, from old: ImageSize, to new: ImageSize
 ) -> Tensor {
-  let (dimension, leading, scale) =
-    switch axis {
-    case .input(let dimension, let leading):
-      (dimension, leading, Double(old.area) / Double(new.area))
-    case .output(let dimension): (dimension, 0, 1.0)
-    }
+  let (dimension, leading) = (axis.dimension, axis.leading)
+  let scale = if case .input = axis { Double(old.area) / Double(new.area) } else { 1.0 }
   let rows = weight.to(.float32).transposed(dimension, -1)  // [..., tokens]
   let tokens = rows.narrowed(-1, leading..<(leading + old.area)).contiguous()
   let maps = tokens.reshaped([1, -1, old.height, old.width])

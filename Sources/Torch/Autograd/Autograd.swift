@@ -43,6 +43,7 @@ public func gradients(
     cotangents == nil || cotangents?.count == outputs.count,
     "\(outputs.count) outputs need as many cotangents, got \(cotangents?.count ?? 0)")
   let tracked = inputs.indices.filter { inputs[$0].requiresGradient }
+  guard !tracked.isEmpty else { return inputs.map { _ in nil } }
   var outputPointers = outputs.map { Optional($0.pointer) }
   var cotangentPointers = outputs.indices.map { cotangents?[$0].pointer }
   var inputPointers = tracked.map { Optional(inputs[$0].pointer) }

@@ -7,6 +7,8 @@ public struct Device: Hashable, Sendable {
     case cpu = 0
     case cuda = 1
     case mps = 13
+    /// Shapes and dtypes without memory; see `withoutMemory(_:)`.
+    case meta = 14
   }
 
   public let kind: Kind

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// The actor of asynchronous code that works with tensors; it runs on ``TorchThread/shared``.
+/// The actor of asynchronous code that works with tensors; it runs on a thread of its own.
 ///
 /// libtorch keeps one pool of worker threads for each thread that calls it. Swift's cooperative
 /// threads would each grow such a pool, so asynchronous code does its tensor work here:
@@ -19,15 +19,15 @@ import Synchronization
 }
 
 /// A thread of its own for libtorch's work.
-public final class TorchThread: SerialExecutor, Sendable {
-  public static let shared = TorchThread()
+final class TorchThread: SerialExecutor, Sendable {
+  static let shared = TorchThread()
 
   private let jobs = Mutex<[@Sendable () -> Void]>([])
   private let available = DispatchSemaphore(value: 0)
 
-  public init(name: String = "mingle.torch") {
+  private init() {
     let thread = Thread { [self] in
-      Thread.current.name = name
+      Thread.current.name = "mingle.torch"
       while true {
         available.wait()
         jobs.withLock { $0.removeFirst() }()
@@ -37,30 +37,9 @@ public final class TorchThread: SerialExecutor, Sendable {
     thread.start()
   }
 
-  public func enqueue(_ job: consuming ExecutorJob) {
+  func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    submit { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
-  }
-
-  /// Runs `body` on this thread and waits for it; for synchronous code on a cooperative thread.
-  /// Must not be called on this thread itself.
-  public func run<Success: Sendable>(
-    _ body: @escaping @Sendable () throws -> Success
-  ) throws -> Success {
-    let done = DispatchSemaphore(value: 0)
-    let outcome = Mutex<Result<Success, any Error>?>(nil)
-    submit {
-      let result = Result { try body() }
-      outcome.withLock { $0 = result }
-      done.signal()
-    }
-    done.wait()
-    guard let result = outcome.withLock({ $0 }) else { Engine.fail("a job left no result") }
-    return try result.get()
-  }
-
-  private func submit(_ job: @escaping @Sendable () -> Void) {
-    jobs.withLock { $0.append(job) }
+    jobs.withLock { $0.append { job.runSynchronously(on: self.asUnownedSerialExecutor()) } }
     available.signal()
   }
 }

@@ -68,12 +68,6 @@ package protocol OperatorArgument {
   func append(to list: inout ArgumentList)
 }
 
-/// The schema's own value, for an argument before one that is given.
-package struct SchemaDefault: OperatorArgument {
-  package init() {}
-  package func append(to list: inout ArgumentList) { list.append(CT_DEFAULT) }
-}
-
 /// The C form of a call's arguments; owns the memory of lists until `free()`.
 package struct ArgumentList {
   var values: [CTValue] = []

@@ -14,7 +14,6 @@ extension Operator {
   static let log = Operator("log")
   static let sqrt = Operator("sqrt")
   static let abs = Operator("abs")
-  static let erf = Operator("erf")
   static let inverseErf = Operator("erfinv")
   static let clamp = Operator("clamp")
   static let equal = Operator("eq", "Tensor")
@@ -24,7 +23,6 @@ extension Operator {
   static let addInPlace = Operator("add_", "Tensor")
   static let mulInPlace = Operator("mul_", "Tensor")
   static let mulScalarInPlace = Operator("mul_", "Scalar")
-  static let lerpInPlace = Operator("lerp_", "Scalar")
 }
 
 /// Elementwise arithmetic with broadcasting.
@@ -47,7 +45,6 @@ extension Tensor {
   public func log() -> Tensor { Operator.log(self) }
   public func sqrt() -> Tensor { Operator.sqrt(self) }
   public func abs() -> Tensor { Operator.abs(self) }
-  public func erf() -> Tensor { Operator.erf(self) }
   public func inverseErf() -> Tensor { Operator.inverseErf(self) }
   public func clamped(to range: ClosedRange<Double>) -> Tensor {
     Operator.clamp(self, range.lowerBound, range.upperBound)
@@ -75,11 +72,5 @@ extension Tensor {
   @discardableResult
   public func multiplyInPlace(_ factor: Double) -> Tensor {
     Operator.mulScalarInPlace(self, factor)
-  }
-
-  /// `self += weight * (end - self)`
-  @discardableResult
-  public func interpolateInPlace(towards end: Tensor, weight: Double) -> Tensor {
-    Operator.lerpInPlace(self, end, weight)
   }
 }

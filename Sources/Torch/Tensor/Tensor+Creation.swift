@@ -5,7 +5,6 @@ extension Operator {
   static let normalInPlace = Operator("normal_")
   static let uniformInPlace = Operator("uniform_")
   static let bernoulliInPlace = Operator("bernoulli_", "float")
-  static let eye = Operator("eye")
 }
 
 extension Tensor {
@@ -25,7 +24,7 @@ extension Tensor {
   public static func full(
     _ shape: [Int], _ value: Double, dtype: DType = .float32, device: Device = .cpu
   ) -> Tensor {
-    Operator.full(shape, value, dtype, nil, device)
+    Operator.full(shape, value, dtype, nil, device.orMeta)
   }
 
   /// `0, 1, ..., count - 1`.
@@ -33,11 +32,6 @@ extension Tensor {
     _ count: Int, dtype: DType = .int64, device: Device = .cpu
   ) -> Tensor {
     Operator.arange(0, count, 1, dtype, nil, device)
-  }
-
-  /// The identity matrix.
-  public static func identity(_ size: Int, dtype: DType = .float32) -> Tensor {
-    Operator.eye(size, dtype)
   }
 
   /// Independent samples of N(`mean`, `standardDeviation`^2).

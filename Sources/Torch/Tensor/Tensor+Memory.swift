@@ -47,7 +47,7 @@ extension Tensor {
   ) -> Tensor {
     var result: CTTensor?
     let status = shape.withSizes { sizes, rank in
-      ct_tensor_empty(sizes, rank, dtype.rawValue, device.code, &result)
+      ct_tensor_empty(sizes, rank, dtype.rawValue, device.orMeta.code, &result)
     }
     Engine.check(status, "allocate \(shape) \(dtype.name) on \(device)")
     return Tensor(owned: result, by: "empty")

@@ -9,15 +9,10 @@ extension Operator {
   static let expand = Operator("expand")
   static let select = Operator("select", "int")
   static let narrow = Operator("narrow")
-  static let slice = Operator("slice", "Tensor")
   static let chunk = Operator("chunk")
   static let cat = Operator("cat")
   static let stack = Operator("stack")
   static let indexSelect = Operator("index_select")
-  static let gather = Operator("gather")
-  static let roll = Operator("roll")
-  static let flip = Operator("flip")
-  static let pad = Operator("constant_pad_nd")
   static let blockDiagonal = Operator("block_diag")
 }
 
@@ -48,10 +43,6 @@ extension Tensor {
   public func narrowed(_ dimension: Int, _ range: Range<Int>) -> Tensor {
     Operator.narrow(self, dimension, range.lowerBound, range.count)
   }
-  /// Every `step`-th index of `dimension` from `start` on.
-  public func strided(_ dimension: Int, from start: Int, by step: Int) -> Tensor {
-    Operator.slice(self, dimension, start, nil, step)
-  }
   /// `count` equal parts along `dimension` (the last may be smaller).
   public func chunked(_ count: Int, dimension: Int) -> [Tensor] {
     Operator.chunk.all(self, count, dimension)
@@ -60,15 +51,6 @@ extension Tensor {
   public func indexSelect(_ dimension: Int, _ indices: Tensor) -> Tensor {
     Operator.indexSelect(self, dimension, indices)
   }
-  public func gather(_ dimension: Int, _ indices: Tensor) -> Tensor {
-    Operator.gather(self, dimension, indices)
-  }
-  public func rolled(by shift: Int, dimension: Int) -> Tensor {
-    Operator.roll(self, [shift], [dimension])
-  }
-  public func flipped(_ dimension: Int) -> Tensor { Operator.flip(self, [dimension]) }
-  /// Zeros around: `widths` is before and after the last dimension, then the one before it, ...
-  public func zeroPadded(_ widths: [Int]) -> Tensor { Operator.pad(self, widths) }
 
   public static func concatenated(_ tensors: [Tensor], dimension: Int = 0) -> Tensor {
     Operator.cat(tensors, dimension)

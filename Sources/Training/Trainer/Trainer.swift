@@ -87,7 +87,7 @@ public final class Trainer {
     }
     checkpoint = try start ?? recipe.initialCheckpoint(classNames: train.classNames)
     let model = checkpoint.model
-    if !recipe.freeze.isEmpty { model.freeze(recipe.freeze) }
+    try model.freeze(recipe.freeze)
     model.move(to: device)
 
     var options = LoaderOptions.training(

@@ -21,15 +21,15 @@ public final class MixerBlock: Module {
     _ configuration: MixerConfiguration, tokenCount: Int, dropPath: Double, generator: Generator?
   ) {
     let dim = configuration.dim
-    func mlp(_ dimension: Int, ratio: Double) -> MLP {
+    func mlp(_ dimension: Int, hidden: Int) -> MLP {
       MLP(
-        dimension, hidden: Int(ratio * Double(dim)), activation: configuration.activation,
+        dimension, hidden: hidden, activation: configuration.activation,
         dropout: configuration.dropout, generator: generator)
     }
     norm1 = LayerNorm(dim)
-    mlpTokens = mlp(tokenCount, ratio: configuration.tokenMLPRatio)
+    mlpTokens = mlp(tokenCount, hidden: configuration.tokenHidden)
     norm2 = LayerNorm(dim)
-    mlpChannels = mlp(dim, ratio: configuration.channelMLPRatio)
+    mlpChannels = mlp(dim, hidden: configuration.channelHidden)
     self.dropPath = DropPath(dropPath)
   }
 

@@ -32,6 +32,19 @@ public struct MixerConfiguration: VisionConfiguration {
     case activation, dropout, dropPath = "drop_path", dropPathRule = "drop_path_rule"
   }
 
+  /// The width of the token-mixing MLP: the paper's D_S. Setting it sets the ratio.
+  var tokenHidden: Int {
+    get { Int(tokenMLPRatio * Double(dim)) }
+    set {
+      tokenMLPRatio = Double(newValue) / Double(dim)
+      // The quotient may have been rounded down.
+      if tokenHidden < newValue { tokenMLPRatio = tokenMLPRatio.nextUp }
+    }
+  }
+
+  /// The width of the channel-mixing MLP: the paper's D_C.
+  var channelHidden: Int { Int(channelMLPRatio * Double(dim)) }
+
   public func validate() throws {
     try validateCommonFields()
     try requireField("depth", depth, in: 1...1024)

@@ -16,19 +16,28 @@ extension Mixer {
   static let google = WeightLayout(
     name: "google",
     recognizes: { $0.contains("stem/kernel") && $0.contains("pre_head_layer_norm/scale") },
-    toOwn: { key, tensor in
+    toOwn: { (key, tensor) throws(MingleError) in
       guard let own = ownKey(of: key) else { return nil }
-      return (own, key.hasSuffix("/kernel") ? tensor.permuted(outward(tensor.rank)) : tensor)
+      guard key.hasSuffix("/kernel") else { return (own, tensor) }
+      // From [in, out] to [out, in], from HWIO to OIHW.
+      return (own, try permuted(tensor, key == "stem/kernel" ? [3, 2, 0, 1] : [1, 0], key))
     },
-    fromOwn: { key, tensor in
+    fromOwn: { (key, tensor) throws(MingleError) in
       guard let google = googleKey(of: key) else { return nil }
-      return (google, google.hasSuffix("/kernel") ? tensor.permuted(inward(tensor.rank)) : tensor)
+      guard google.hasSuffix("/kernel") else { return (google, tensor) }
+      return (google, try permuted(tensor, google == "stem/kernel" ? [2, 3, 1, 0] : [1, 0], key))
     })
 
-  /// From [in, out] to [out, in], from HWIO to OIHW.
-  private static func outward(_ rank: Int) -> [Int] { rank == 4 ? [3, 2, 0, 1] : [1, 0] }
-  /// From [out, in] to [in, out], from OIHW to HWIO.
-  private static func inward(_ rank: Int) -> [Int] { rank == 4 ? [2, 3, 1, 0] : [1, 0] }
+  private static func permuted(
+    _ kernel: Tensor, _ order: [Int], _ key: String
+  ) throws(MingleError) -> Tensor {
+    guard kernel.rank == order.count else {
+      throw MingleError(
+        .badData, "'\(key)' is no such kernel", expected: "\(order.count) dimensions",
+        got: "\(kernel.rank), \(kernel)")
+    }
+    return kernel.permuted(order)
+  }
 
   private static let modules = [
     ("LayerNorm_0", "norm1"), ("token_mixing/Dense_0", "mlp_tokens.fc1"),
@@ -85,7 +94,7 @@ extension Mixer {
       configuration.with {
         $0.imageSize = ImageSize(
           factor * configuration.imageSize.height, factor * configuration.imageSize.width)
-        $0.tokenMLPRatio *= Double(parts)
+        $0.tokenHidden *= parts
       }, generator: nil)
     // order[p] is the place, part by part, of the token at row-major position p.
     var order = [Int](repeating: 0, count: parts * grid.area)
