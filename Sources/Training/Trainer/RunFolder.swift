@@ -18,6 +18,8 @@ struct RunState: Codable {
   }
 
   var data = DataSummary()
+  /// CPU threads: some sums are split by them, which changes the last bits.
+  var threads = Engine.threadCount
   /// The recipe, as YAML.
   var recipe = ""
   /// The epoch under way, from 0, and its next batch.

@@ -53,7 +53,8 @@ public final class Trainer {
     }
   }
 
-  /// Goes on with the run in the folder `path`, by its own recipe.
+  /// Goes on with the run in the folder `path`, by its own recipe and with as many CPU threads as it
+  /// had (``Engine/threadCount`` is set to that).
   ///
   /// - Throws: ``MingleError`` if there is no run, if another process trains it, or if its files, its
   ///   recipe or its data are not those it was saved with.
@@ -61,6 +62,7 @@ public final class Trainer {
     let folder = try RunFolder(opening: path)
     let recipe = try folder.recipe()
     let saved = try folder.restore()  // nil: killed before its first save
+    if let saved { Engine.threadCount = min(1024, saved.state.threads) }
     try self.init(recipe, rehearsal: nil, from: saved?.checkpoint) { folder }
     if let saved { try restore(saved.checkpoint, saved.tensors, saved.state) }
   }
