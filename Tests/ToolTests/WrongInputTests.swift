@@ -65,7 +65,7 @@ import Testing
       "[7, 32]", "[10, 32]"),
     Case(
       "forward mixer_s16_224 \(plain) --input input.safetensors --output out.safetensors "
-        + "--image-size 64 --set patch_size=8 depth=2 dim=32 classes=10", 65, "16 tokens",
+        + "--image-size 64 --set patch_size=8 depth=2 dim=32 classes=10", 65, "4x4 tokens",
       "--resize-tokens"),
     Case("predict plain.safetensors good.png", 64, "--model"),
     Case("convert plain.safetensors out.safetensors", 64, "--model"),

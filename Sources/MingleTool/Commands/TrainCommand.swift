@@ -126,6 +126,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     try DeviceOptions.use(threads: threads)
     let trainer = try resume ? resumedTrainer() : newTrainer()
+    try DeviceOptions.use(threads: threads)  // a resumed run has brought the number it had
     Interruption.watch()
     let progress = TrainingProgress()
     let result = try trainer.run(progress.show)
