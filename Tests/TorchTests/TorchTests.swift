@@ -3,9 +3,17 @@ import TestSupport
 import Testing
 import Torch
 
+/// The thread that the actor runs on.
+@TorchActor private func currentThread() -> ObjectIdentifier { ObjectIdentifier(Thread.current) }
+
 @Suite @TorchActor struct TensorTests {
-  @Test func testsRunOnTheTorchThread() {
-    #expect(Thread.current.name == "mingle.torch")
+  @Test func theActorHasOneThread() async {
+    let here = currentThread()
+    for _ in 0..<20 {
+      await Task.yield()
+      let there = await Task.detached { await currentThread() }.value
+      #expect(there == here)
+    }
   }
 
   @Test func valuesComeBack() {

@@ -20,6 +20,7 @@ import Training
       "drop_path": "0.2", "dropout": "0.1",
     ]
     recipe.augmentation.padding = 1
+    recipe.augmentation.randomResizedCrop = RandomResizedCrop(scale: [1.0 / 3, 1])
     recipe.augmentation.mixup = 0.5
     recipe.emaDecay = 0.9
     recipe.batchSize = 100

@@ -48,6 +48,9 @@ public final class Trainer {
   public convenience init(
     _ recipe: Recipe, in path: String?, rehearsal: Rehearsal? = nil
   ) throws {
+    // What config.yaml will say: YAML keeps 15 digits of a number, and a resumed run has no more.
+    try recipe.validate()
+    let recipe = try Recipe(yaml: recipe.yaml())
     try self.init(recipe, rehearsal: rehearsal, from: nil) {
       try path.map { try RunFolder(creating: $0, recipe: recipe) }
     }
