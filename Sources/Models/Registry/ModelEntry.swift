@@ -17,22 +17,11 @@ public struct ModelEntry: Sendable {
   public let parameterCount: Int
   /// Multiply-adds of matrix products and convolutions for one image; exact.
   public let multiplyAdds: Int
+  /// The share in percent of ImageNet-1k's validation pictures that the paper's network, trained on
+  /// ImageNet-1k alone, puts into the right class; nil where the paper prints none.
+  public let paperTop1: Double?
 
   let type: any VisionModel.Type
-
-  init<Model: VisionModel>(
-    _ name: String, _ type: Model.Type, _ configuration: Model.Configuration, family: String,
-    paper: String, preprocessing: Preprocessing, parameters: Int, multiplyAdds: Int
-  ) {
-    self.name = name
-    self.family = family
-    self.paper = paper
-    self.configuration = configuration
-    self.preprocessing = preprocessing
-    self.parameterCount = parameters
-    self.multiplyAdds = multiplyAdds
-    self.type = type
-  }
 
   /// Builds the model.
   ///
@@ -66,6 +55,44 @@ public struct ModelEntry: Sendable {
         repeating: average(preprocessing.standardDeviation), count: count)
     }
     return result
+  }
+}
+
+/// A family's network under its name, with what the paper and exact counting tell.
+struct Variant<Configuration: VisionConfiguration> {
+  let name: String, configuration: Configuration
+  let parameters: Int, multiplyAdds: Int
+  let top1: Double?
+
+  init(
+    _ name: String, _ configuration: Configuration, parameters: Int, multiplyAdds: Int,
+    top1: Double? = nil
+  ) {
+    self.name = name
+    self.configuration = configuration
+    self.parameters = parameters
+    self.multiplyAdds = multiplyAdds
+    self.top1 = top1
+  }
+}
+
+extension VisionModel {
+  /// The registry's entries for networks of this type.
+  ///
+  /// - Parameter preprocessing: what published weights expect, but for the image size, which is the
+  ///   configuration's.
+  static func entries(
+    family: String, paper: String, preprocessing: Preprocessing,
+    _ variants: [Variant<Configuration>]
+  ) -> [ModelEntry] {
+    variants.map { variant in
+      var preprocessing = preprocessing
+      preprocessing.imageSize = variant.configuration.imageSize
+      return ModelEntry(
+        name: variant.name, family: family, paper: paper, configuration: variant.configuration,
+        preprocessing: preprocessing, parameterCount: variant.parameters,
+        multiplyAdds: variant.multiplyAdds, paperTop1: variant.top1, type: Self.self)
+    }
   }
 }
 

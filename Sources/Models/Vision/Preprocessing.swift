@@ -29,6 +29,15 @@ public struct Preprocessing: Codable, Hashable, Sendable {
     self.standardDeviation = standardDeviation
   }
 
+  /// The means and standard deviations of ImageNet's channels, as most PyTorch code takes them.
+  static func imageNet(
+    cropFraction: Double, interpolation: Interpolation = .bicubic
+  ) -> Preprocessing {
+    Preprocessing(
+      imageSize: 224, cropFraction: cropFraction, interpolation: interpolation,
+      mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
+  }
+
   /// - Throws: ``MingleError`` unless crop and normalisation can be, and fit a model's channels.
   func validate(channels: Int) throws {
     try requireField("crop_fraction", cropFraction, in: 0.01...1)

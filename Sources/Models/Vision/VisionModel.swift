@@ -31,25 +31,36 @@ public protocol VisionModel: Module, SendableMetatype {
 
   /// Layouts in which others publish weights of this family, besides its own.
   static var foreignLayouts: [WeightLayout] { get }
-  /// The dimensions of the weight `key` that run over tokens.
+  /// The dimensions of the weight `key` that run over tokens; none where images may have any size.
   static func tokenAxes(of key: String) -> [TokenAxis]
+  /// The checkpoint key of the classifier.
+  static var headKey: String { get }
 
   var configuration: Configuration { get }
-  /// Height and width of the grid of tokens, where the weights fix it.
-  var tokenGrid: ImageSize { get }
+  /// Height and width of the grid of tokens that the weights are for; nil where they fix no size.
+  var tokenGrid: ImageSize? { get }
   /// From images [B, I, H, W] to the last map, in order.
   var stages: [Stage] { get }
+  /// The classifier.
   var head: Linear { get }
 
   /// - Parameter generator: draws the first weights; nil leaves them unset, to be loaded.
   /// - Throws: ``MingleError`` for a configuration that cannot be.
   init(_ configuration: Configuration, generator: Generator?) throws
 
-  /// The last map as one vector for each image: [B, S, C] -> [B, C].
+  /// The last map as one vector for each image: [B, S, C] or [B, C, H, W] -> [B, C].
   func pool(_ x: Tensor) -> Tensor
 }
 
 extension VisionModel {
+  public static var foreignLayouts: [WeightLayout] { [] }
+  public static func tokenAxes(of key: String) -> [TokenAxis] { [] }
+  public static var headKey: String { "head" }
+  public var tokenGrid: ImageSize? { nil }
+
+  /// Whether the weight `key` is one of the classifier's.
+  static func isHead(_ key: String) -> Bool { key.hasPrefix(headKey + ".") }
+
   /// The vector that enters the classifier: [B, I, H, W] -> [B, C].
   public func features(_ images: Tensor) -> Tensor {
     pool(stages.reduce(images) { x, stage in stage.run(x) })
@@ -57,10 +68,10 @@ extension VisionModel {
 
   /// One number for each class: [B, I, H, W] -> [B, K].
   public func logits(_ images: Tensor) -> Tensor {
-    let size = configuration.imageSize
+    let (size, shape) = (configuration.imageSize, images.shape)
     precondition(
-      images.rank == 4
-        && Array(images.shape[1...]) == [configuration.inputChannels, size.height, size.width],
+      shape.count == 4 && shape[1] == configuration.inputChannels
+        && (tokenGrid == nil || Array(shape[2...]) == [size.height, size.width]),
       "\(Self.self) takes images [B, \(configuration.inputChannels), \(size.height), "
         + "\(size.width)], got \(images)")
     return head(features(images))
@@ -92,8 +103,8 @@ extension VisionModel {
     var configuration = configuration
     configuration.classes = classCount
     let model = try Self(configuration, generator: generator)
-    let kept = state.filter { !$0.name.hasPrefix("head.") }
-    let head = model.state.filter { $0.name.hasPrefix("head.") }
+    let kept = state.filter { !Self.isHead($0.name) }
+    let head = model.state.filter { Self.isHead($0.name) }
     try model.load(Dictionary(uniqueKeysWithValues: (kept + head).map { ($0.name, $0.tensor) }))
     return model
   }

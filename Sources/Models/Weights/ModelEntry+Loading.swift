@@ -22,30 +22,32 @@ extension ModelEntry {
     let wanted = try outline(base, settings: options.settings)
     let source = try source(of: tensors, saved: saved, wanted: wanted, options.settings)
 
-    let kept = generator == nil ? tensors : tensors.filter { !isHead($0.key) }
+    let kept = generator == nil ? tensors : tensors.filter { !type.isHead($0.key) }
     var report = source.report(on: kept)
-    if generator != nil { report.missing.removeAll(where: isHead) }
+    if generator != nil { report.missing.removeAll(where: type.isHead) }
     guard report.fits else { throw report.error(in: file) }
 
     func loaded(_ tensors: [String: Tensor], at size: ImageSize) throws -> any VisionModel {
       let model = try model(
         base, settings: options.settings.replacing(imageSize: size), generator: generator)
-      let head = generator == nil ? [] : model.state.filter { isHead($0.name) }
+      let head = generator == nil ? [] : model.state.filter { type.isHead($0.name) }
       try model.load(
         tensors.merging(head.map { ($0.name, $0.tensor) }) { $1 }, from: file)
       return model
     }
     let (size, oldSize) = (wanted.configuration.imageSize, source.configuration.imageSize)
-    if source.tokenGrid == wanted.tokenGrid { return try loaded(kept, at: size) }
+    guard let grid = wanted.tokenGrid, let oldGrid = source.tokenGrid, grid != oldGrid else {
+      return try loaded(kept, at: size)
+    }
     switch options.resizeTokens {
     case nil:
       throw MingleError(
         .badData,
-        "the weights mix \(source.tokenGrid.sides) tokens (image size \(oldSize)), but image size "
-          + "\(size) has \(wanted.tokenGrid.sides)", in: file,
+        "the weights mix \(oldGrid.sides) tokens (image size \(oldSize)), but image size "
+          + "\(size) has \(grid.sides)", in: file,
         next: "pass --image-size \(oldSize), or --resize-tokens interpolate")
     case .interpolate:
-      let fitted = type.interpolatingTokens(kept, from: source.tokenGrid, to: wanted.tokenGrid)
+      let fitted = type.interpolatingTokens(kept, from: oldGrid, to: grid)
       return try loaded(fitted, at: size)
     case .blockDiagonal:
       let factor = size.height / oldSize.height
@@ -70,14 +72,16 @@ extension ModelEntry {
     if let saved {
       return try outline(saved, settings: settings.replacing(imageSize: saved.imageSize))
     }
-    guard let tokens = type.tokenCount(in: tensors) else { return wanted }
+    guard let tokens = type.tokenCount(in: tensors), let grid = wanted.tokenGrid else {
+      return wanted
+    }
     let side = Int(Double(tokens).squareRoot())
-    let (size, grid) = (wanted.configuration.imageSize, wanted.tokenGrid)
+    let size = wanted.configuration.imageSize
     let square = ImageSize(side * (size.height / grid.height), side * (size.width / grid.width))
     let candidates = [size, configuration.imageSize, square].lazy.compactMap { size in
       try? outline(configuration, settings: settings.replacing(imageSize: size))
     }
-    return candidates.first { $0.tokenGrid.area == tokens } ?? wanted
+    return candidates.first { $0.tokenGrid?.area == tokens } ?? wanted
   }
 
   /// A model for its shapes alone: its tensors have no memory.
@@ -87,8 +91,6 @@ extension ModelEntry {
     try withoutMemory { try model(base, settings: settings, generator: nil) }
   }
 }
-
-private func isHead(_ key: String) -> Bool { key.hasPrefix("head.") }
 
 extension [String: String] {
   fileprivate func replacing(imageSize: ImageSize) -> [String: String] {

@@ -5,17 +5,21 @@ import Torch
 public enum TokenAxis: Sendable, Hashable {
   /// The weight sums over the tokens along dimension `axis`, after `leading` entries that are none.
   case input(Int, leading: Int = 0)
-  /// The weight has one entry for each token along dimension `axis`.
-  case output(Int)
+  /// The weight has one entry for each token along dimension `axis`, after `leading` that are none.
+  case output(Int, leading: Int = 0)
 
   var dimension: Int {
     switch self {
-    case .input(let dimension, _), .output(let dimension): dimension
+    case .input(let dimension, _), .output(let dimension, _): dimension
     }
   }
 
   /// How many entries along the dimension are no tokens; they come first.
-  var leading: Int { if case .input(_, let leading) = self { leading } else { 0 } }
+  var leading: Int {
+    switch self {
+    case .input(_, let leading), .output(_, let leading): leading
+    }
+  }
 }
 
 /// How the weights of a fixed number of tokens are fitted to another image size.

@@ -21,6 +21,7 @@ extension Operator {
   static let greaterScalar = Operator("gt", "Scalar")
   static let isFinite = Operator("isfinite")
   static let addInPlace = Operator("add_", "Tensor")
+  static let addScalarInPlace = Operator("add_", "Scalar")
   static let mulInPlace = Operator("mul_", "Tensor")
   static let mulScalarInPlace = Operator("mul_", "Scalar")
 }
@@ -65,6 +66,9 @@ extension Tensor {
   public func addInPlace(_ other: Tensor, scale: Double = 1) -> Tensor {
     Operator.addInPlace(self, other, scale)
   }
+
+  @discardableResult
+  public func addInPlace(_ value: Double) -> Tensor { Operator.addScalarInPlace(self, value) }
 
   @discardableResult
   public func multiplyInPlace(_ other: Tensor) -> Tensor { Operator.mulInPlace(self, other) }

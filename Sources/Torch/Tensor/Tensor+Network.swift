@@ -3,8 +3,11 @@ extension Operator {
   static let linear = Operator("linear")
   static let convolution = Operator("conv2d")
   static let layerNorm = Operator("layer_norm")
+  static let groupNorm = Operator("group_norm")
+  static let batchNorm = Operator("batch_norm")
   static let gelu = Operator("gelu")
   static let relu = Operator("relu")
+  static let silu = Operator("silu")
   static let sigmoid = Operator("sigmoid")
   static let softmax = Operator("softmax", "int")
   static let logSoftmax = Operator("log_softmax", "int")
@@ -25,13 +28,15 @@ extension Tensor {
     Operator.linear(self, weight, bias)
   }
 
-  /// [B, I, H, W] -> [B, O, H', W'] for a weight [O, I, kH, kW].
+  /// [B, I, H, W] -> [B, O, H', W'] for a weight [O, I / groups, kH, kW].
+  ///
+  /// - Parameter padding: rows of zeros above and below, columns of zeros left and right.
   public func convolution(
     _ weight: Tensor, _ bias: Tensor? = nil, stride: (Int, Int) = (1, 1),
-    padding: (Int, Int) = (0, 0)
+    padding: (Int, Int) = (0, 0), groups: Int = 1
   ) -> Tensor {
     Operator.convolution(
-      self, weight, bias, [stride.0, stride.1], [padding.0, padding.1])
+      self, weight, bias, [stride.0, stride.1], [padding.0, padding.1], [1, 1], groups)
   }
 
   /// Zero mean and unit variance over the last dimension, then `* weight + bias`.
@@ -39,11 +44,33 @@ extension Tensor {
     Operator.layerNorm(self, [shape[rank - 1]], weight, bias, epsilon)
   }
 
+  /// Zero mean and unit variance over each of `groups` equal parts of the channels and all
+  /// positions of a sample [B, C, ...], then `* weight + bias` for each channel.
+  public func groupNorm(_ weight: Tensor?, _ bias: Tensor?, groups: Int, epsilon: Double) -> Tensor {
+    Operator.groupNorm(self, groups, weight, bias, epsilon)
+  }
+
+  /// Zero mean and unit variance for each channel of [B, C, ...], then `* weight + bias`.
+  ///
+  /// - Parameters:
+  ///   - runningMean: and `runningVariance`: statistics [C]; used as they are, or, with `momentum`,
+  ///     moved in place by this share towards those of the batch, which are used then.
+  public func batchNorm(
+    _ weight: Tensor?, _ bias: Tensor?, runningMean: Tensor, runningVariance: Tensor,
+    momentum: Double?, epsilon: Double
+  ) -> Tensor {
+    Operator.batchNorm(
+      self, weight, bias, runningMean, runningVariance, momentum != nil, momentum ?? 0, epsilon,
+      true)
+  }
+
   /// `x Phi(x)` with the exact normal distribution function, or its tanh approximation.
   public func gelu(approximate: Bool = false) -> Tensor {
     Operator.gelu(self, approximate ? "tanh" : "none")
   }
   public func relu() -> Tensor { Operator.relu(self) }
+  /// `x sigmoid(x)`
+  public func silu() -> Tensor { Operator.silu(self) }
   public func sigmoid() -> Tensor { Operator.sigmoid(self) }
   public func softmax(_ dimension: Int = -1) -> Tensor { Operator.softmax(self, dimension) }
   public func logSoftmax(_ dimension: Int = -1) -> Tensor { Operator.logSoftmax(self, dimension) }

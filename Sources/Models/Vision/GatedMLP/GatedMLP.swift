@@ -69,7 +69,7 @@ public final class GatedMLPBlock: Module {
 /// An image classifier of gMLP blocks on patches, with mean pooling.
 public final class GatedMLP: VisionModel {
   public let configuration: GatedMLPConfiguration
-  public let tokenGrid: ImageSize
+  public let tokenGrid: ImageSize?
 
   let stem: PatchEmbedding
   let blocks: [GatedMLPBlock]

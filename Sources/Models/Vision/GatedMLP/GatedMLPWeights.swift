@@ -7,5 +7,4 @@ extension GatedMLP {
     return []
   }
 
-  public static var foreignLayouts: [WeightLayout] { [] }
 }

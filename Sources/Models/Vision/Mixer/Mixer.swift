@@ -43,7 +43,7 @@ public final class MixerBlock: Module {
 /// An image classifier of Mixer blocks on patches, with mean pooling.
 public final class Mixer: VisionModel {
   public let configuration: MixerConfiguration
-  public let tokenGrid: ImageSize
+  public let tokenGrid: ImageSize?
 
   let stem: PatchEmbedding
   let blocks: [MixerBlock]

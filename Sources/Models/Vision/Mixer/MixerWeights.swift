@@ -88,7 +88,7 @@ extension Mixer {
   /// - Throws: ``MingleError`` if `factor` is less than 1.
   public func enlarged(by factor: Int) throws -> Mixer {
     try requireField("the integer multiple of the image size", factor, in: 1...64)
-    let grid = tokenGrid
+    let grid = try configuration.grid(patch: configuration.patchSize)
     let parts = factor * factor
     let larger = try Mixer(
       configuration.with {

@@ -93,7 +93,7 @@ public final class ClassMLP: Module {
 /// An image classifier of ResMLP blocks on patches, with mean pooling or class-MLP.
 public final class ResMLP: VisionModel {
   public let configuration: ResMLPConfiguration
-  public let tokenGrid: ImageSize
+  public let tokenGrid: ImageSize?
 
   let stem: PatchEmbedding
   let blocks: [ResMLPBlock]
