@@ -3,7 +3,9 @@ import Torch
 
 /// Every model that has a name.
 public enum ModelRegistry {
-  public static let entries: [ModelEntry] = Mixer.entries + GatedMLP.entries + ResMLP.entries
+  public static let entries: [ModelEntry] =
+    Mixer.entries + GatedMLP.entries + ResMLP.entries
+    + ASMLP.entries
 
   /// The model called `name`.
   ///
