@@ -5,7 +5,7 @@ import Torch
 public enum ModelRegistry {
   public static let entries: [ModelEntry] =
     Mixer.entries + GatedMLP.entries + ResMLP.entries
-    + ASMLP.entries
+    + ASMLP.entries + SparseMLP.entries
 
   /// The model called `name`.
   ///

@@ -14,3 +14,13 @@ public func withAutocast<Result>(
   }
   return try body()
 }
+
+/// Runs `body` without autocast on `device`, also inside ``withAutocast(_:on:_:)``.
+public func withoutAutocast<Result>(
+  on device: Device, _ body: () throws -> Result
+) rethrows -> Result {
+  let kind = device.kind.rawValue
+  let before = ct_autocast(kind, CTAutocast(enabled: 0, dtype: DType.bfloat16.rawValue))
+  defer { _ = ct_autocast(kind, before) }
+  return try body()
+}

@@ -14,6 +14,7 @@ extension Operator {
   static let log = Operator("log")
   static let sqrt = Operator("sqrt")
   static let abs = Operator("abs")
+  static let erf = Operator("erf")
   static let inverseErf = Operator("erfinv")
   static let clamp = Operator("clamp")
   static let equal = Operator("eq", "Tensor")
@@ -46,6 +47,7 @@ extension Tensor {
   public func log() -> Tensor { Operator.log(self) }
   public func sqrt() -> Tensor { Operator.sqrt(self) }
   public func abs() -> Tensor { Operator.abs(self) }
+  public func erf() -> Tensor { Operator.erf(self) }
   public func inverseErf() -> Tensor { Operator.inverseErf(self) }
   public func clamped(to range: ClosedRange<Double>) -> Tensor {
     Operator.clamp(self, range.lowerBound, range.upperBound)

@@ -18,18 +18,17 @@ public final class MixerBlock: Module {
   let dropPath: DropPath
 
   init(
-    _ configuration: MixerConfiguration, tokenCount: Int, dropPath: Double, generator: Generator?
+    _ dim: Int, tokenCount: Int, tokenHidden: Int, channelHidden: Int, activation: Activation,
+    dropout: Double, dropPath: Double, generator: Generator?
   ) {
-    let dim = configuration.dim
     func mlp(_ dimension: Int, hidden: Int) -> MLP {
       MLP(
-        dimension, hidden: hidden, activation: configuration.activation,
-        dropout: configuration.dropout, generator: generator)
+        dimension, hidden: hidden, activation: activation, dropout: dropout, generator: generator)
     }
     norm1 = LayerNorm(dim)
-    mlpTokens = mlp(tokenCount, hidden: configuration.tokenHidden)
+    mlpTokens = mlp(tokenCount, hidden: tokenHidden)
     norm2 = LayerNorm(dim)
-    mlpChannels = mlp(dim, hidden: configuration.channelHidden)
+    mlpChannels = mlp(dim, hidden: channelHidden)
     self.dropPath = DropPath(dropPath)
   }
 
@@ -62,7 +61,9 @@ public final class Mixer: VisionModel {
     blocks = configuration.dropPathRule.rates(configuration.dropPath, depth: configuration.depth)
       .map { rate in
         MixerBlock(
-          configuration, tokenCount: grid.area, dropPath: rate, generator: generator)
+          dim, tokenCount: grid.area, tokenHidden: configuration.tokenHidden,
+          channelHidden: configuration.channelHidden, activation: configuration.activation,
+          dropout: configuration.dropout, dropPath: rate, generator: generator)
       }
     norm = LayerNorm(dim)
     head = Linear(dim, configuration.classes, weight: .zeros, generator: generator)
