@@ -21,9 +21,16 @@ package enum ModuleEntry {
   case module(any Module)
 }
 
+/// A module that tells itself what it is made of, and by which keys, in the place of its properties:
+/// one that adds to another module, whose keys stay as they are.
+package protocol ModuleWithEntries: Module {
+  var ownEntries: [(key: String, entry: ModuleEntry)] { get }
+}
+
 extension Module {
   /// The module's own properties in the order of their declaration, with their keys.
   package var entries: [(key: String, entry: ModuleEntry)] {
+    if let module = self as? any ModuleWithEntries { return module.ownEntries }
     var chain: [Mirror] = []
     var mirror: Mirror? = Mirror(reflecting: self)
     while let level = mirror {
