@@ -66,8 +66,8 @@ public final class Predictor {
   /// - Throws: ``MingleError`` if the preprocessing cannot be.
   public func classify(_ images: [Image], top: Int = 5) throws -> [[Prediction]] {
     guard !images.isEmpty else { return [] }
-    let shares = logits(try inputs(images)).softmax(-1)
-    let best = shares.topK(min(max(1, top), shares.shape[1]))
+    let scores = checkpoint.scores(logits(try inputs(images)))
+    let best = scores.topK(min(max(1, top), scores.shape[1]))
     let count = best.values.shape[1]
     let probabilities = best.values.array(of: Double.self)
     let indices = best.indices.array(of: Int.self)

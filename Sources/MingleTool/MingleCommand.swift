@@ -29,5 +29,3 @@ struct MingleCommand: ParsableCommand {
     ])
 }
 
-/// The version of Mingle, as in CHANGELOG.
-let mingleVersion = "0.1.0"

@@ -173,6 +173,7 @@ import Torch
     ("mixer_s16_224", ["depth": "0"], "depth is out of range"),
     ("mixer_s16_224", ["dim": "99999999999999999999"], "'dim'"),
     ("mixer_s16_224", ["classes": "true"], "'classes'"),
+    ("mixer_s16_224", ["dim": "65536", "depth": "1024"], "do not fit into memory"),
     ("mixer_s16_224", ["dropout": "nan"], "'dropout'"),
     ("gmlp_s16_224", ["image_size": "225"], "the nearest size is 224"),
     ("gmlp_s16_224", ["image_size": "7x"], "96x160"),

@@ -39,8 +39,14 @@ public struct Gradients {
 public func valueAndGradient<Model: Module>(
   at model: Model, of loss: (Model) -> Tensor
 ) -> (value: Tensor, gradients: Gradients) {
-  let trained = model.namedParameters.filter { !$0.parameter.isFrozen }
-  let value = withGradients { loss(model) }
+  valueAndGradient(of: model.namedParameters.filter { !$0.parameter.isFrozen }) { loss(model) }
+}
+
+/// A scalar loss and its gradient with respect to `trained`, parameters found once for many steps.
+package func valueAndGradient(
+  of trained: [(name: String, parameter: Parameter)], _ loss: () -> Tensor
+) -> (value: Tensor, gradients: Gradients) {
+  let value = withGradients(loss)
   let found = gradients(of: [value], withRespectTo: trained.map(\.parameter.tensor))
   let entries = zip(trained, found).map { item, gradient in
     let tensor = item.parameter.tensor

@@ -71,7 +71,7 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Leave parameters as they are whose key begins so. Repeatable.", valueName: "prefix"))
+      "Leave the parameters at and below this path as they are. Repeatable.", valueName: "path"))
   var freeze: [String] = []
 
   @Option(

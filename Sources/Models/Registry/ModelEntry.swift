@@ -37,10 +37,30 @@ public struct ModelEntry: Sendable {
   }
 
   /// Builds a model of this family from `base`, a configuration that was saved with weights.
+  ///
+  /// - Throws: ``MingleError`` also where the weights would not fit into the machine's memory.
   func model(
     _ base: any VisionConfiguration, settings: [String: String], generator: Generator?
   ) throws -> any VisionModel {
-    try type.init(json: json(of: base, with: settings), generator: generator)
+    let needed = try outline(base, settings: settings).state.reduce(0.0) {
+      $0 + Double($1.tensor.count * $1.tensor.dtype.byteCount)
+    }
+    let memory = Double(ProcessInfo.processInfo.physicalMemory)
+    guard needed < memory else {
+      func gigabytes(_ bytes: Double) -> String { "\(Int((bytes / 1e9).rounded(.up))) GB" }
+      throw MingleError(
+        .usage, "the model's weights do not fit into memory", in: name,
+        expected: "at most \(gigabytes(memory))", got: gigabytes(needed),
+        next: "take a smaller image size, depth or width")
+    }
+    return try type.init(json: json(of: base, with: settings), generator: generator)
+  }
+
+  /// A model for its shapes alone: its tensors have no memory.
+  func outline(
+    _ base: any VisionConfiguration, settings: [String: String]
+  ) throws -> any VisionModel {
+    try withoutMemory { try type.init(json: json(of: base, with: settings), generator: nil) }
   }
 
   /// The preprocessing for this model's pictures at `configuration`'s size and channels.

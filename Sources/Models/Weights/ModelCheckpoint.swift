@@ -13,6 +13,8 @@ public struct ModelCheckpoint {
   public var preprocessing: Preprocessing
   /// One name for each class, or nil where nobody gave them names.
   public var labels: [String]?
+  /// How the logits become scores of the classes.
+  public var scores = ClassScores.softmax
   /// What made the weights: tool, recipe, data, step, ...
   public var provenance: [String: String]
 
@@ -93,6 +95,7 @@ extension ModelCheckpoint {
       MetadataKey.model: name,
       MetadataKey.configuration: try json(model.configuration),
       MetadataKey.preprocessing: try json(preprocessing),
+      MetadataKey.scores: scores.rawValue,
       MetadataKey.provenance: try json(provenance),
     ]
     if let labels { metadata[MetadataKey.labels] = try json(labels) }
@@ -105,6 +108,7 @@ private enum MetadataKey {
   static let configuration = "mingle.configuration"
   static let preprocessing = "mingle.preprocessing"
   static let labels = "mingle.labels"
+  static let scores = "mingle.scores"
   static let provenance = "mingle.provenance"
 }
 
@@ -142,7 +146,10 @@ extension ModelCheckpoint {
     var checkpoint = ModelCheckpoint(
       name: name, model: model, preprocessing: entry.preprocessing(for: model.configuration))
     if isOwn { try checkpoint.restore(archive.metadata, from: file) }
-    if case .fresh = options.head { checkpoint.labels = nil }
+    if case .fresh = options.head {
+      checkpoint.labels = nil
+      checkpoint.scores = .softmax
+    }
     if let labels = checkpoint.labels, labels.count != model.configuration.classes {
       throw MingleError(
         .badData, "the labels do not fit the head", in: file,
@@ -161,6 +168,9 @@ extension ModelCheckpoint {
     }
     labels = try metadata[MetadataKey.labels].map {
       try savedValue([String].self, "labels", from: $0, in: file)
+    }
+    if let text = metadata[MetadataKey.scores] {
+      scores = try savedValue(ClassScores.self, "kind of scores", from: "\"\(text)\"", in: file)
     }
     if let text = metadata[MetadataKey.provenance] {
       provenance = try savedValue([String: String].self, "provenance", from: text, in: file)

@@ -83,13 +83,6 @@ extension ModelEntry {
     }
     return candidates.first { $0.tokenGrid?.area == tokens } ?? wanted
   }
-
-  /// A model for its shapes alone: its tensors have no memory.
-  private func outline(
-    _ base: any VisionConfiguration, settings: [String: String]
-  ) throws -> any VisionModel {
-    try withoutMemory { try model(base, settings: settings, generator: nil) }
-  }
 }
 
 extension [String: String] {

@@ -1,3 +1,4 @@
+import Models
 import Torch
 
 /// What training makes small; a mean over the batch, in float32 also under autocast (float64 for
@@ -15,6 +16,9 @@ public enum Loss: String, Codable, Sendable, CaseIterable {
   /// Summed over classes, as in big_vision's recipe of MLP-Mixer, not their mean as in timm's
   /// binary cross-entropy; that recipe starts the head's bias at -ln K.
   case sigmoid
+
+  /// How logits trained with this loss become scores.
+  var scores: ClassScores { self == .softmax ? .softmax : .sigmoid }
 
   /// The loss of logits [B, K] as a scalar.
   ///

@@ -27,8 +27,10 @@ extension Recipe {
       checkpoint.preprocessing.cropFraction = fraction
     }
     checkpoint.labels = classNames
+    checkpoint.scores = loss.scores
     checkpoint.provenance = [
-      "tool": "mingle", "data": data, "seed": "\(seed)", "initial_weights": weights ?? "none",
+      "trained_by": "mingle \(mingleVersion)", "recipe": try yaml(), "data": data, "seed": "\(seed)",
+      "initial_weights": weights ?? "none",
     ]
     return checkpoint
   }
