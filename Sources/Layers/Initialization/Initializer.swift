@@ -11,6 +11,10 @@ public enum Initializer: Sendable, Hashable {
   case normal(standardDeviation: Double)
   /// N(0, `standardDeviation`^2) cut at two standard deviations.
   case truncatedNormal(standardDeviation: Double)
+  /// N(0, 1 / fanIn): PyTorch's `kaiming_normal_` for a linear function.
+  case fanInNormal
+  /// Uniform on `+-bound`.
+  case uniform(bound: Double)
   /// Uniform with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010).
   case xavierUniform
   /// Truncated normal with variance `1 / fanIn` after truncation (LeCun et al. 1998, as in Flax).
@@ -33,6 +37,10 @@ public enum Initializer: Sendable, Hashable {
       return .normal(shape, standardDeviation: deviation, generator: generator)
     case .truncatedNormal(let deviation):
       return truncatedNormal(shape, generator) * deviation
+    case .fanInNormal:
+      return .normal(
+        shape, standardDeviation: (1 / fans(shape).in).squareRoot(), generator: generator)
+    case .uniform(let bound): return uniform(shape, bound, generator)
     case .xavierUniform:
       let (fanIn, fanOut) = fans(shape)
       return uniform(shape, (6 / (fanIn + fanOut)).squareRoot(), generator)

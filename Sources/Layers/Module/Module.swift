@@ -125,6 +125,8 @@ private func moduleEntries(of value: Any, key: String) -> [(key: String, entry: 
   case let module as any Module: return [(key, .module(module))]
   case let modules as [any Module]:
     return modules.enumerated().map { ("\(key).\($0)", .module($1)) }
+  case let groups as [[any Module]]:
+    return groups.enumerated().flatMap { moduleEntries(of: $1, key: "\(key).\($0)") }
   default:
     let mirror = Mirror(reflecting: value)
     guard mirror.displayStyle == .optional, let wrapped = mirror.children.first else { return [] }
@@ -136,9 +138,10 @@ private func joinKeys(_ parent: String, _ child: String) -> String {
   child.isEmpty ? parent : "\(parent).\(child)"
 }
 
-/// `mlpTokens` as checkpoints spell it: `mlp_tokens`; a run of capitals is one word.
+/// `mlpTokens` as checkpoints spell it: `mlp_tokens`; a run of capitals is one word. An underscore at
+/// the start, which leaves the name itself free for a computed property, is not part of the key.
 package func snakeCase(_ name: String) -> String {
-  let letters = Array(name)
+  let letters = Array(name.hasPrefix("_") ? name.dropFirst() : name[...])
   return letters.indices.reduce(into: "") { key, index in
     let startsWord =
       index > 0 && letters[index].isUppercase

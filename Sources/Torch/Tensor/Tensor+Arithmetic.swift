@@ -73,6 +73,9 @@ extension Tensor {
   public func addInPlace(_ value: Double) -> Tensor { Operator.addScalarInPlace(self, value) }
 
   @discardableResult
+  public func addInPlace(_ value: Int) -> Tensor { Operator.addScalarInPlace(self, value) }
+
+  @discardableResult
   public func multiplyInPlace(_ other: Tensor) -> Tensor { Operator.mulInPlace(self, other) }
 
   @discardableResult

@@ -2,6 +2,7 @@ extension Operator {
   static let matmul = Operator("matmul")
   static let linear = Operator("linear")
   static let convolution = Operator("conv2d")
+  static let averagePool = Operator("avg_pool2d")
   static let layerNorm = Operator("layer_norm")
   static let groupNorm = Operator("group_norm")
   static let batchNorm = Operator("batch_norm")
@@ -39,6 +40,12 @@ extension Tensor {
       self, weight, bias, [stride.0, stride.1], [padding.0, padding.1], [1, 1], groups)
   }
 
+  /// The mean of each `size` x `size` square, side by side: [B, C, H, W] -> [B, C, H', W'] with
+  /// `H' = ceil(H / size)`; squares at the edge count what they hold.
+  public func averagePooled(_ size: Int) -> Tensor {
+    Operator.averagePool(self, [size, size], [size, size], [0, 0], true, false)
+  }
+
   /// Zero mean and unit variance over the last dimension, then `* weight + bias`.
   public func layerNorm(_ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
     Operator.layerNorm(self, [shape[rank - 1]], weight, bias, epsilon)
@@ -46,7 +53,8 @@ extension Tensor {
 
   /// Zero mean and unit variance over each of `groups` equal parts of the channels and all
   /// positions of a sample [B, C, ...], then `* weight + bias` for each channel.
-  public func groupNorm(_ weight: Tensor?, _ bias: Tensor?, groups: Int, epsilon: Double) -> Tensor {
+  public func groupNorm(_ weight: Tensor?, _ bias: Tensor?, groups: Int, epsilon: Double) -> Tensor
+  {
     Operator.groupNorm(self, groups, weight, bias, epsilon)
   }
 
@@ -54,10 +62,11 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - runningMean: and `runningVariance`: statistics [C]; used as they are, or, with `momentum`,
-  ///     moved in place by this share towards those of the batch, which are used then.
+  ///     moved in place by this share (if there are any) towards those of the batch, which are used
+  ///     then.
   public func batchNorm(
-    _ weight: Tensor?, _ bias: Tensor?, runningMean: Tensor, runningVariance: Tensor,
-    momentum: Double?, epsilon: Double
+    _ weight: Tensor?, _ bias: Tensor?, runningMean: Tensor? = nil,
+    runningVariance: Tensor? = nil, momentum: Double?, epsilon: Double
   ) -> Tensor {
     Operator.batchNorm(
       self, weight, bias, runningMean, runningVariance, momentum != nil, momentum ?? 0, epsilon,

@@ -13,6 +13,7 @@ extension Operator {
   static let cat = Operator("cat")
   static let stack = Operator("stack")
   static let indexSelect = Operator("index_select")
+  static let constantPad = Operator("constant_pad_nd")
   static let blockDiagonal = Operator("block_diag")
 }
 
@@ -50,6 +51,11 @@ extension Tensor {
   /// The rows `indices` (int64 vector) of `dimension`.
   public func indexSelect(_ dimension: Int, _ indices: Tensor) -> Tensor {
     Operator.indexSelect(self, dimension, indices)
+  }
+  /// With `value` before and after: `amounts` are those of the last dimension, then of the one
+  /// before it, and so on.
+  public func padded(_ amounts: [Int], with value: Double = 0) -> Tensor {
+    Operator.constantPad(self, amounts, value)
   }
 
   public static func concatenated(_ tensors: [Tensor], dimension: Int = 0) -> Tensor {
