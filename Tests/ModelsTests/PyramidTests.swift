@@ -8,14 +8,20 @@ import Torch
 /// Feature maps of hierarchical models.
 @Suite(.serialized) @TorchActor struct PyramidTests {
   /// One small model of each family.
-  nonisolated static let families = ["as_mlp_tiny_224"]
+  nonisolated static let families = settings.keys.sorted()
+  nonisolated private static let settings = [
+    "as_mlp_tiny_224": ["depths": "1,2,1,1", "dim": "8"],
+    "efficientnet_b0": ["width_multiplier": "0.25", "depth_multiplier": "0.5"],
+    "dm_nfnet_f0": [
+      "depths": "1,2,1,1", "dims": "16,32,48,64", "stem_dim": "16", "group_size": "8",
+    ],
+  ]
 
   private func model(_ name: String) throws -> any HierarchicalModel {
-    let settings = [
-      "as_mlp_tiny_224": ["image_size": "64x96", "depths": "1,2,1,1", "dim": "8", "classes": "5"]
-    ]
-    let entry = try ModelRegistry.entry(name)
-    let model = try entry.model(settings: settings[name] ?? [:], generator: Generator(seed: 3))
+    let settings = try #require(Self.settings[name])
+    let model = try ModelRegistry.entry(name).model(
+      settings: settings.merging(["image_size": "64x96", "classes": "5"]) { $1 },
+      generator: Generator(seed: 3))
     return try #require(model as? any HierarchicalModel)
   }
 
