@@ -62,6 +62,7 @@ public struct EfficientNetConfiguration: VisionConfiguration {
     try requireField("stem_dim", stemDim, in: 1...65_536)
     try requireField("feature_dim", featureDim, in: 1...65_536)
     for depth in depths { try requireField("depths", depth, in: 1...1024) }
+    try requireField("depths' sum", depths.indices.map(blockCount).reduce(0, +), in: 1...4096)
     for dim in dims { try requireField("dims", dim, in: 1...65_536) }
     for kernel in kernels {
       try requireField("kernels", kernel, in: 1...63)
@@ -122,7 +123,7 @@ extension EfficientNetConfiguration {
   var blocks: [[Block]] {
     var inputs = stemChannels
     var stages = depths.indices.map { stage in
-      (0..<Int((Double(depths[stage]) * depthMultiplier).rounded(.up))).map { index in
+      (0..<blockCount(stage)).map { index in
         let (outputs, expansion) = (scaled(dims[stage]), expansions[stage])
         defer { inputs = outputs }
         let squeezed = Double(inputs * expansion) * (squeezeRatio / Double(expansion))
@@ -138,6 +139,11 @@ extension EfficientNetConfiguration {
       for index in stages[stage].indices { stages[stage][index].dropPath = rates.removeFirst() }
     }
     return stages
+  }
+
+  /// The number of blocks of a stage.
+  private func blockCount(_ stage: Int) -> Int {
+    Int((Double(depths[stage]) * depthMultiplier).rounded(.up))
   }
 
   private func scaled(_ channels: Int) -> Int {

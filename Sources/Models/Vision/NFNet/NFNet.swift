@@ -10,9 +10,10 @@
 // of the convolution that follows here, and the gate, alpha and the learned gain are multiplied with
 // one another first: the same numbers with one pass over the map less each.
 //
-// Deviation from the paper, as in that code: the squeeze-and-excitation is half as wide as its block
-// rounded to a multiple of 8. Weights start as there: convolutions normal with variance 1 / fan-in,
-// the classifier normal with deviation 0.01, gains 1, the branches' gains and biases 0.
+// Deviations from DeepMind's code, as in timm's: the standardisation adds 1e-5 to the variance
+// (there at least 1e-4 over the fan-in), and all widths are multiples of 8. Weights start as in timm:
+// convolutions normal with variance 1 / fan-in, the classifier normal with deviation 0.01, gains 1, the
+// branches' gains and biases 0.
 
 import Layers
 import Torch

@@ -55,6 +55,7 @@ public struct NFNetConfiguration: VisionConfiguration {
     try requireLength("dims", dims, of: "depths", depths.count)
     try requireField("width_multiplier", widthMultiplier, in: 1e-3...64)
     for depth in depths { try requireField("depths", depth, in: 1...1024) }
+    try requireField("depths' sum", depths.reduce(0, +), in: 1...4096)
     for dim in dims { try requireField("dims", dim, in: 1...65_536) }
     try requireField("stem_dim", stemDim, in: 1...65_536)
     try requireField("feature_dim", featureDim, in: 1...65_536)
