@@ -26,10 +26,15 @@ import Torch
       "image_size": "32x48", "depths": "1,2", "dims": "32,48", "group_size": "8",
       "stem_dim": "16", "feature_dim": "64",
     ],
+    "ViT": heads, "DeiT": heads,
+    "Swin": [
+      "image_size": "32x48", "depths": "2,2", "dim": "16", "heads": "2,4", "window_size": "4",
+    ],
   ]
   nonisolated private static let patches = [
     "image_size": "32x48", "patch_size": "8", "depth": "2", "dim": "32",
   ]
+  nonisolated private static let heads = patches.merging(["heads": "4"]) { $1 }
 
   /// Parameters as the papers print them, in millions; Mixer's and Sparse-MLP's without the head.
   nonisolated static let papers: [String: Double] = [
@@ -43,6 +48,10 @@ import Torch
     "as_mlp_mobile_224": 9.6, "as_mlp_tiny_224": 28, "as_mlp_small_224": 50, "as_mlp_base_224": 88,
     "sparse_mlp_s_224": 22, "sparse_mlp_b_224": 69, "sparse_mlp_l_224": 130,
     "efficientnet_b0": 5.3, "efficientnet_b3": 12, "dm_nfnet_f0": 71.5,
+    "vit_tiny_patch16_224": 5.7, "vit_small_patch16_224": 22.1, "vit_base_patch16_224": 86.6,
+    "deit_tiny_patch16_224": 5.7, "deit_small_patch16_224": 22.1, "deit_base_patch16_224": 86.6,
+    "swin_tiny_patch4_window7_224": 28.3, "swin_small_patch4_window7_224": 49.6,
+    "swin_base_patch4_window7_224": 87.8,
   ]
 
   @Test func everyModelIsInTheTable() {

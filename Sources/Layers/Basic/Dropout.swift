@@ -8,6 +8,11 @@ public final class Dropout: ModeDependent {
 
   public init(_ rate: Double) { self.rate = rate }
 
+  /// Whether it changes anything now.
+  var isActive: Bool {
+    if case .training = mode { rate > 0 } else { false }
+  }
+
   public func callAsFunction(_ x: Tensor) -> Tensor {
     guard rate > 0, case .training(let generator) = mode else { return x }
     return x * keepMask(x.shape, rate: rate, like: x, generator)

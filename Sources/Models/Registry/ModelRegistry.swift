@@ -7,6 +7,7 @@ public enum ModelRegistry {
     Mixer.entries + GatedMLP.entries + ResMLP.entries
     + ASMLP.entries + SparseMLP.entries
     + EfficientNet.entries + NFNet.entries
+    + VisionTransformer.entries + Swin.entries
 
   /// The model called `name`.
   ///

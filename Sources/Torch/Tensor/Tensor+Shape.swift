@@ -13,6 +13,7 @@ extension Operator {
   static let cat = Operator("cat")
   static let stack = Operator("stack")
   static let indexSelect = Operator("index_select")
+  static let roll = Operator("roll")
   static let constantPad = Operator("constant_pad_nd")
   static let blockDiagonal = Operator("block_diag")
 }
@@ -51,6 +52,10 @@ extension Tensor {
   /// The rows `indices` (int64 vector) of `dimension`.
   public func indexSelect(_ dimension: Int, _ indices: Tensor) -> Tensor {
     Operator.indexSelect(self, dimension, indices)
+  }
+  /// Moved along dimensions by so many places, in circles: index `i` goes to `i + shift`.
+  public func rolled(_ shifts: [Int], dimensions: [Int]) -> Tensor {
+    Operator.roll(self, shifts, dimensions)
   }
   /// With `value` before and after: `amounts` are those of the last dimension, then of the one
   /// before it, and so on.
