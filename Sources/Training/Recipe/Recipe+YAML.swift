@@ -36,7 +36,35 @@ extension Recipe {
   public func yaml() throws -> String {
     let encoder = YAMLEncoder()
     encoder.options.sortKeys = false
-    return try encoder.encode(self)
+    let text = try encoder.encode(self)
+    guard var node = try Yams.compose(yaml: text) else { return text }
+    if let settings = node["settings"]?.mapping {
+      let sorted = settings.sorted { ($0.key.string ?? "") < ($1.key.string ?? "") }
+      node["settings"] = Node(sorted.map { ($0.key, $0.value) })
+    }
+    return try Yams.serialize(node: withPlainNumbers(node))
+  }
+
+  /// `node` with 0.2 instead of the encoder's 2e-1.
+  private func withPlainNumbers(_ node: Node) -> Node {
+    var result = node
+    switch node {
+    case .scalar(var scalar):
+      if scalar.style != .singleQuoted, scalar.string.contains("e"),
+        let number = Double(scalar.string)
+      {
+        scalar.string = "\(number)"
+        result = .scalar(scalar)
+      }
+    case .mapping(var mapping):
+      for (key, value) in mapping { mapping[key] = withPlainNumbers(value) }
+      result = .mapping(mapping)
+    case .sequence(var sequence):
+      for index in sequence.indices { sequence[index] = withPlainNumbers(sequence[index]) }
+      result = .sequence(sequence)
+    default: break
+    }
+    return result
   }
 
   /// The keys below a key, by the names on the way to it: a typing error in a recipe must not be
