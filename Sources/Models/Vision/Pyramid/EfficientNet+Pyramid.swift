@@ -1,6 +1,6 @@
 /// The last map of each stride from 4 on, as timm gives it.
 extension EfficientNet: HierarchicalModel {
-  public var levels: [PyramidLevel] {
+  public var pyramidLevels: [PyramidLevel] {
     let blocks = configuration.blocks
     var stride = 2  // the first convolution's
     let ends = configuration.strides.enumerated().compactMap { index, step -> Int? in

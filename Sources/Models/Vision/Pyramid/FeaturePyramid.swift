@@ -18,7 +18,7 @@ public final class FeaturePyramid<Backbone: HierarchicalModel>: ModuleWithEntrie
   /// A pyramid on `base` with fresh norms.
   public init(_ base: Backbone) {
     self.base = base
-    levels = base.levels
+    levels = base.pyramidLevels
     norms = levels.map { Backbone.levelNorm(channels: $0.channels) }
     ownEntries =
       base.entries.filter { base.isBelowLevels($0.key, $0.entry) }

@@ -22,7 +22,7 @@ extension BatchNorm: LevelNorm {}
 /// A model whose maps shrink by 2 from level to level, as detection and segmentation need them.
 public protocol HierarchicalModel: VisionModel {
   /// From the finest map to the coarsest: strides 4, 8, 16, 32 for patches of 4 pixels.
-  var levels: [PyramidLevel] { get }
+  var pyramidLevels: [PyramidLevel] { get }
   /// The checkpoint keys, or their beginnings, of what comes after the last level.
   var keysBeyondLevels: [String] { get }
 
@@ -36,7 +36,7 @@ extension HierarchicalModel {
   /// The stages after the last level, and the classifier.
   public var keysBeyondLevels: [String] {
     let names = stages.map(\.name)
-    let last = levels.last.flatMap { names.firstIndex(of: $0.stage) } ?? names.count - 1
+    let last = pyramidLevels.last.flatMap { names.firstIndex(of: $0.stage) } ?? names.count - 1
     return names[(last + 1)...] + [Self.headKey]
   }
 

@@ -3,7 +3,7 @@ import Torch
 
 /// As in SwinTransformer/Swin-Transformer-Object-Detection and -Semantic-Segmentation.
 extension Swin: HierarchicalModel {
-  public var levels: [PyramidLevel] {
+  public var pyramidLevels: [PyramidLevel] {
     layers.indices.map { index in
       PyramidLevel(
         stage: "layers.\(index)", channels: configuration.dim << index, normKey: "norm\(index)")
