@@ -30,6 +30,14 @@ import Torch
     "Swin": [
       "image_size": "32x48", "depths": "2,2", "dim": "16", "heads": "2,4", "window_size": "4",
     ],
+    "Vision Permutator": [
+      "image_size": "32", "patch_size": "4", "depths": "1,1,2,1", "dims": "16,32,32,32",
+      "segments": "8,4,4,4", "transitions": "true,false,false,false",
+    ],
+    "RaftMLP": [
+      "image_size": "32x48", "patch_sizes": "4,2,2,2", "kernels": "4+8,2+4,2+4,2",
+      "depths": "1,1,2,1", "dims": "16,32,48,64", "raft_sizes": "2,2,4,2",
+    ],
   ]
   nonisolated private static let patches = [
     "image_size": "32x48", "patch_size": "8", "depth": "2", "dim": "32",
@@ -52,6 +60,9 @@ import Torch
     "deit_tiny_patch16_224": 5.7, "deit_small_patch16_224": 22.1, "deit_base_patch16_224": 86.6,
     "swin_tiny_patch4_window7_224": 28.3, "swin_small_patch4_window7_224": 49.6,
     "swin_base_patch4_window7_224": 87.8,
+    "vip_small_14_224": 30, "vip_small_7_224": 25, "vip_medium_7_224": 55, "vip_large_7_224": 88,
+    "raft_mlp_s_224": 9.9, "raft_mlp_m_224": 21.4, "raft_mlp_l_224": 36.2, "raft_mlp_12_224": 58,
+    "raft_mlp_36_224": 44,
   ]
 
   @Test func everyModelIsInTheTable() {
@@ -211,6 +222,25 @@ import Torch
     ("as_mlp_tiny_224", ["padding": "same"], "'padding'"),
     ("as_mlp_tiny_224", ["padding": "reflect", "dilation": "4"], "image_size 288"),
     ("resmpl_12_224", [:], "did you mean resmlp_12_224?"),
+    ("vip_small_7_224", ["image_size": "192"], "the nearest image_size for these segments is 224"),
+    ("vip_small_7_224", ["image_size": "112"], "segments=16,8,8,8 fit image_size 112"),
+    ("vip_small_7_224", ["image_size": "224x112"], "32x16"),
+    ("vip_small_7_224", ["image_size": "1"], "nearest image_size for these segments is 224"),
+    ("vip_small_7_224", ["depths": "4,3"], "dims must have one value for each stage"),
+    ("vip_small_7_224", ["segments": "32,16,16,0"], "segments is out of range"),
+    ("vip_small_7_224", ["dims": "200,384,384,384"], "the nearest is 192"),
+    ("vip_small_7_224", ["mlp_ratio": "3,3"], "mlp_ratio must have one value for each stage"),
+    ("vip_small_7_224", ["mlp_ratio": "3,x,3,3"], "3 or 3,3,4,3"),
+    ("vip_small_7_224", ["transitions": "true,2,false,false"], "'transitions'"),
+    ("raft_mlp_s_224", ["depths": "2"], "dims must have one value for each stage"),
+    ("raft_mlp_s_224", ["raft_sizes": "2,3,2,2"], "the nearest is 2"),
+    ("raft_mlp_s_224", ["kernels": "4+6,2,2,2"], "the nearest is 8"),
+    ("raft_mlp_s_224", ["kernels": "8+4,2,2,2"], "must start with its patch size"),
+    ("raft_mlp_s_224", ["kernels": "4+8,2"], "kernels must have the patches of each level"),
+    ("raft_mlp_s_224", ["kernels": "4+,2,2,2"], "4 or 4+8"),
+    ("raft_mlp_s_224", ["training_size": "0"], "training_size"),
+    ("raft_mlp_s_224", ["token_mlp_ratio": "0.01"], "token_mlp_ratio is out of range"),
+    ("raft_mlp_12_224", ["embedding": "wide"], "'embedding'"),
   ]) func wrongSettingsAreErrors(_ name: String, _ settings: [String: String], _ part: String) {
     let error = #expect(throws: MingleError.self) {
       try ModelRegistry.entry(name).model(settings: settings, generator: nil)

@@ -24,4 +24,12 @@ public final class Linear: Module {
       x.linear(weight.tensor, bias?.tensor),
       multiplyAdds: x.count * outputDimension)
   }
+
+  /// `y = W x + b` over the second dimension, whose vectors need not be gathered for it:
+  /// [B, I, N] -> [B, O, N].
+  public func overRows(_ x: Tensor) -> Tensor {
+    traced(
+      x.rowLinear(weight.tensor, bias?.tensor),
+      multiplyAdds: x.count * outputDimension)
+  }
 }

@@ -3,7 +3,8 @@ import Torch
 /// A part of a network: a class whose stored properties are parameters, buffers and modules.
 ///
 /// The path of a property is its checkpoint key: `blocks[0].mlpTokens.fc1.weight` is
-/// `blocks.0.mlp_tokens.fc1.weight`. Nothing is registered; the properties are the registry.
+/// `blocks.0.mlp_tokens.fc1.weight`. Nothing is registered; the properties are the registry. Where
+/// keys are bare numbers, see ``NumberedModule``.
 ///
 /// ```swift
 /// final class Gate: Module {
@@ -31,6 +32,9 @@ extension Module {
   /// The module's own properties in the order of their declaration, with their keys.
   package var entries: [(key: String, entry: ModuleEntry)] {
     if let module = self as? any ModuleWithEntries { return module.ownEntries }
+    if let list = self as? any NumberedModule {
+      return list.numbered.map { ("\($0.place)", .module($0.module)) }
+    }
     var chain: [Mirror] = []
     var mirror: Mirror? = Mirror(reflecting: self)
     while let level = mirror {

@@ -6,6 +6,7 @@ public enum ModelRegistry {
   public static let entries: [ModelEntry] =
     Mixer.entries + GatedMLP.entries + ResMLP.entries
     + ASMLP.entries + SparseMLP.entries
+    + VisionPermutator.entries + RaftMLP.entries
     + EfficientNet.entries + NFNet.entries
     + VisionTransformer.entries + Swin.entries
 

@@ -50,6 +50,9 @@ public protocol VisionModel: Module, SendableMetatype {
 
   /// The last map as one vector for each image: [B, S, C] or [B, C, H, W] -> [B, C].
   func pool(_ x: Tensor) -> Tensor
+  /// The vector that enters the classifier: [B, I, H, W] -> [B, C]; the pooled output of the last
+  /// stage unless the model says otherwise.
+  func features(_ images: Tensor) -> Tensor
 }
 
 extension VisionModel {
@@ -61,7 +64,6 @@ extension VisionModel {
   /// Whether the weight `key` is one of the classifier's.
   static func isHead(_ key: String) -> Bool { key.hasPrefix(headKey + ".") }
 
-  /// The vector that enters the classifier: [B, I, H, W] -> [B, C].
   public func features(_ images: Tensor) -> Tensor {
     pool(stages.reduce(images) { x, stage in stage.run(x) })
   }

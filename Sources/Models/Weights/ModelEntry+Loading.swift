@@ -39,14 +39,21 @@ extension ModelEntry {
     guard let grid = wanted.tokenGrid, let oldGrid = source.tokenGrid, grid != oldGrid else {
       return try loaded(kept, at: size)
     }
+    let canInterpolate = kept.keys.contains { !type.tokenAxes(of: $0).isEmpty }
     switch options.resizeTokens {
     case nil:
       throw MingleError(
         .badData,
         "the weights mix \(oldGrid.sides) tokens (image size \(oldSize)), but image size "
           + "\(size) has \(grid.sides)", in: file,
-        next: "pass --image-size \(oldSize), or --resize-tokens interpolate")
+        next: "pass --image-size \(oldSize)"
+          + (canInterpolate ? ", or --resize-tokens interpolate" : ""))
     case .interpolate:
+      guard canInterpolate else {
+        throw MingleError(
+          .usage, "weights of \(family) cannot be fitted to another number of tokens", in: file,
+          expected: "image size \(oldSize)", got: "\(size)", next: "pass --image-size \(oldSize)")
+      }
       let fitted = type.interpolatingTokens(kept, from: oldGrid, to: grid)
       return try loaded(fitted, at: size)
     case .blockDiagonal:
@@ -70,7 +77,9 @@ extension ModelEntry {
     _ settings: [String: String]
   ) throws -> any VisionModel {
     if let saved {
-      return try outline(saved, settings: settings.replacing(imageSize: saved.imageSize))
+      // Settings that fit the wanted size alone cannot tell anything about the file.
+      let own = settings.replacing(imageSize: saved.imageSize)
+      return try (try? outline(saved, settings: own)) ?? outline(saved, settings: [:])
     }
     guard let tokens = type.tokenCount(in: tensors), let grid = wanted.tokenGrid else {
       return wanted

@@ -6,6 +6,7 @@ extension Operator {
   static let rsub = Operator("rsub", "Scalar")
   static let mul = Operator("mul", "Tensor")
   static let mulScalar = Operator("mul", "Scalar")
+  static let addProduct = Operator("addcmul")
   static let div = Operator("div", "Tensor")
   static let divScalar = Operator("div", "Scalar")
   static let neg = Operator("neg")
@@ -41,6 +42,9 @@ extension Tensor {
   public static func / (a: Tensor, b: Tensor) -> Tensor { Operator.div(a, b) }
   public static func / (a: Tensor, b: Double) -> Tensor { Operator.divScalar(a, b) }
   public static prefix func - (a: Tensor) -> Tensor { Operator.neg(a) }
+
+  /// `self + a * b` in one pass.
+  public func adding(_ a: Tensor, times b: Tensor) -> Tensor { Operator.addProduct(self, a, b) }
 
   public func pow(_ exponent: Double) -> Tensor { Operator.pow(self, exponent) }
   public func exp() -> Tensor { Operator.exp(self) }

@@ -1,6 +1,8 @@
 extension Operator {
   static let matmul = Operator("matmul")
   static let linear = Operator("linear")
+  static let batchedProduct = Operator("bmm")
+  static let batchedProductSum = Operator("baddbmm")
   static let convolution = Operator("conv2d")
   static let averagePool = Operator("avg_pool2d")
   static let layerNorm = Operator("layer_norm")
@@ -17,6 +19,7 @@ extension Operator {
   static let oneHot = Operator("one_hot")
   static let bilinear = Operator("_upsample_bilinear2d_aa")
   static let bicubic = Operator("_upsample_bicubic2d_aa")
+  static let plainBicubic = Operator("upsample_bicubic2d")
 }
 
 /// The operators of neural networks.
@@ -27,6 +30,13 @@ extension Tensor {
   /// `self W^T + b`: [..., I] -> [..., O] for a weight [O, I] and a bias [O].
   public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
     Operator.linear(self, weight, bias)
+  }
+
+  /// `W self + b`: [B, I, N] -> [B, O, N] for a weight [O, I] and a bias [O].
+  public func rowLinear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
+    let weights = weight.expanded([shape[0], -1, -1])
+    guard let bias else { return Operator.batchedProduct(weights, self) }
+    return Operator.batchedProductSum(bias.unsqueezed(1), weights, self)
   }
 
   /// [B, I, H, W] -> [B, O, H', W'] for a weight [O, I / groups, kH, kW].
@@ -100,5 +110,10 @@ extension Tensor {
   /// [B, C, H, W] resampled to `height` x `width`, antialiased when it shrinks.
   public func resized(height: Int, width: Int, bicubic: Bool) -> Tensor {
     (bicubic ? Operator.bicubic : Operator.bilinear)(self, [height, width], false, nil, nil)
+  }
+
+  /// [B, C, H, W] at `height` x `width` points of its bicubic interpolation, not antialiased.
+  public func bicubicallySampled(height: Int, width: Int) -> Tensor {
+    Operator.plainBicubic(self, [height, width], false, nil, nil)
   }
 }
