@@ -1,3 +1,4 @@
+import Foundation
 import Layers
 import Models
 import TestSupport
@@ -8,7 +9,8 @@ import Torch
 @Suite(.serialized) @TorchActor struct SwinTests {
   @Test func registeredModelEqualsReference() throws {
     let name = "swin_tiny_patch4_window7_224"
-    try Fixture.load(name).check(ModelRegistry.entry(name).model(generator: nil))
+    try Fixture.load(name).check(
+      ModelRegistry.entry(name).model(generator: nil), logits: 1e-5, gradients: 1e-4)
   }
 
   private static let small = SwinConfiguration(depths: [2, 2], dim: 24, heads: [2, 4]).with {
@@ -18,7 +20,36 @@ import Torch
   }
 
   @Test func smallModelEqualsReference() throws {
-    try Fixture.load("swin_test").check(Swin(Self.small, generator: nil))
+    try Fixture.load("swin_test").check(
+      Swin(Self.small, generator: nil), logits: 1e-5, gradients: 1e-4)
+  }
+
+  private struct SizeCase: Decodable {
+    let settings: [String: String]
+    let inputShape: [Int]
+    let logits: [Double]
+  }
+
+  /// Maps that neither windows nor 2 x 2 tokens tile, and windows that are not square, as
+  /// Tools/fixtures/swin_sizes.py evaluates them.
+  @Test func anySizeEqualsAPlainEvaluation() throws {
+    let url = try #require(
+      Bundle.module.url(
+        forResource: "swin_sizes", withExtension: "json", subdirectory: "Fixtures"))
+    let cases = try JSONDecoder().decode([SizeCase].self, from: Data(contentsOf: url))
+    for item in cases {
+      let model = try ModelRegistry.entry("swin_tiny_patch4_window7_224").model(
+        settings: item.settings, generator: nil)
+      let filled = model.state.map { ($0.name, Fill.parameter($0.name, $0.tensor.shape)) }
+      try model.load(Dictionary(uniqueKeysWithValues: filled))
+      let input = Fill.raw("input", item.inputShape)
+      let learning = model.logits(input).array(of: Double.self)
+      let fixed = withoutGradients { model.logits(input).array(of: Double.self) }
+      for ((a, b), wanted) in zip(zip(learning, fixed), item.logits) {
+        #expect(abs(a - wanted) < 1e-5, "\(item.settings)")
+        #expect(abs(b - wanted) < 1e-5, "\(item.settings)")
+      }
+    }
   }
 
   private func images(_ height: Int, _ width: Int, seed: UInt64 = 1, count: Int = 2) -> Tensor {
