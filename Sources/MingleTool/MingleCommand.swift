@@ -28,4 +28,3 @@ struct MingleCommand: ParsableCommand {
       CommandGroup(name: "Machine", subcommands: [DoctorCommand.self]),
     ])
 }
-

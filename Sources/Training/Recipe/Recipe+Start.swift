@@ -29,8 +29,8 @@ extension Recipe {
     checkpoint.labels = classNames
     checkpoint.scores = loss.scores
     checkpoint.provenance = [
-      "trained_by": "mingle \(mingleVersion)", "recipe": try yaml(), "data": data, "seed": "\(seed)",
-      "initial_weights": weights ?? "none",
+      "trained_by": "mingle \(mingleVersion)", "recipe": try yaml(), "data": data,
+      "seed": "\(seed)", "initial_weights": weights ?? "none",
     ]
     return checkpoint
   }
