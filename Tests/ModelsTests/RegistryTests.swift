@@ -9,41 +9,6 @@ import Torch
 @Suite(.serialized) @TorchActor struct RegistryTests {
   nonisolated static let names = ModelRegistry.entries.map(\.name)
 
-  /// For each family the settings that make its models small enough for a test, with a size that is
-  /// not square where the family allows one.
-  nonisolated static let small: [String: [String: String]] = [
-    "MLP-Mixer": patches, "gMLP": patches, "ResMLP": patches,
-    "AS-MLP": ["image_size": "32x48", "depths": "1,2,1", "dim": "8"],
-    "Sparse-MLP": patches.merging([
-      "sparse_depth": "1", "sparse_tokens": "40", "sparse_dim": "16", "token_experts": "3",
-      "channel_experts": "2", "channel_top_k": "1", "expert_tokens_hidden": "24",
-      "expert_channels_hidden": "32",
-    ]) { $1 },
-    "EfficientNet": [
-      "image_size": "32x48", "width_multiplier": "0.25", "depth_multiplier": "0.4",
-    ],
-    "NFNet": [
-      "image_size": "32x48", "depths": "1,2", "dims": "32,48", "group_size": "8",
-      "stem_dim": "16", "feature_dim": "64",
-    ],
-    "ViT": heads, "DeiT": heads,
-    "Swin": [
-      "image_size": "32x48", "depths": "2,2", "dim": "16", "heads": "2,4", "window_size": "4",
-    ],
-    "Vision Permutator": [
-      "image_size": "32", "patch_size": "4", "depths": "1,1,2,1", "dims": "16,32,32,32",
-      "segments": "8,4,4,4", "transitions": "true,false,false,false",
-    ],
-    "RaftMLP": [
-      "image_size": "32x48", "patch_sizes": "4,2,2,2", "kernels": "4+8,2+4,2+4,2",
-      "depths": "1,1,2,1", "dims": "16,32,48,64", "raft_sizes": "2,2,4,2",
-    ],
-  ]
-  nonisolated private static let patches = [
-    "image_size": "32x48", "patch_size": "8", "depth": "2", "dim": "32",
-  ]
-  nonisolated private static let heads = patches.merging(["heads": "4"]) { $1 }
-
   /// Parameters as the papers print them, in millions; Mixer's and Sparse-MLP's without the head.
   nonisolated static let papers: [String: Double] = [
     "mixer_s32_224": 19, "mixer_s16_224": 18, "mixer_b32_224": 60, "mixer_b16_224": 59,
@@ -90,12 +55,13 @@ import Torch
     #expect(try entry.model(generator: Generator(seed: 0)).multiplyAdds == entry.multiplyAdds)
   }
 
-  /// A model of the name's family with settings of ``small`` and 5 classes.
+  /// A model of the name's family with settings of ``SmallModels`` and 5 classes.
   private func small(
     _ name: String, seed: UInt64 = 3, with settings: [String: String] = [:]
   ) throws -> any VisionModel {
     let entry = try ModelRegistry.entry(name)
-    let small = try #require(Self.small[entry.family], "no small settings for \(entry.family)")
+    let small = try #require(
+      SmallModels.settings[entry.family], "no small settings for \(entry.family)")
     return try entry.model(
       settings: small.merging(settings.merging(["classes": "5"]) { $1 }) { $1 },
       generator: Generator(seed: seed))

@@ -129,7 +129,7 @@ public final class EfficientNet: VisionModel {
     }
     convHead = convolution(stages.last?.last?.outputs ?? stem, features, generator: generator)
     bn2 = configuration.norm(features)
-    dropout = Dropout(configuration.dropRate)
+    dropout = Dropout(configuration.dropout)
     classifier = Linear(
       features, configuration.classes,
       weight: .uniform(bound: 1 / Double(configuration.classes).squareRoot()),

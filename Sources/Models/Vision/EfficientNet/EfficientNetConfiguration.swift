@@ -33,7 +33,7 @@ public struct EfficientNetConfiguration: VisionConfiguration {
   public var normMomentum = 0.1
   public var normEpsilon = 1e-5
   /// Dropout before the classifier.
-  public var dropRate = 0.0
+  public var dropout = 0.0
   public var dropPath = 0.0
   /// `linear`: the rate of block `i` of `n` is `i / n` of `dropPath`.
   public var dropPathRule = DropPathRule.linear
@@ -46,7 +46,7 @@ public struct EfficientNetConfiguration: VisionConfiguration {
     case stemDim = "stem_dim", depths, dims, kernels, strides, expansions
     case featureDim = "feature_dim", squeezeRatio = "squeeze_ratio", activation
     case normMomentum = "norm_momentum", normEpsilon = "norm_epsilon"
-    case dropRate = "drop_rate", dropPath = "drop_path", dropPathRule = "drop_path_rule"
+    case dropout, dropPath = "drop_path", dropPathRule = "drop_path_rule"
   }
 
   public func validate() throws {
@@ -85,7 +85,7 @@ public struct EfficientNetConfiguration: VisionConfiguration {
     }
     try requireField("norm_momentum", normMomentum, in: 0...1)
     try requireField("norm_epsilon", normEpsilon, in: 0...1)
-    try requireField("drop_rate", dropRate, in: 0...1)
+    try requireField("dropout", dropout, in: 0...1)
     try requireField("drop_path", dropPath, in: 0...1)
   }
 }

@@ -204,7 +204,7 @@ public final class NFNet: VisionModel {
     finalConv = ScaledStandardizedConvolution(
       channels, configuration.featureChannels, epsilon: configuration.normEpsilon,
       generator: generator)
-    drop = Dropout(configuration.dropRate)
+    drop = Dropout(configuration.dropout)
     _head = ClassifierHead(
       Linear(
         configuration.featureChannels, configuration.classes,

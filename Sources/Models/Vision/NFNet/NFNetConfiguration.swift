@@ -34,7 +34,7 @@ public struct NFNetConfiguration: VisionConfiguration {
   /// What keeps the weights' standardisation from dividing by 0.
   public var normEpsilon = 1e-5
   /// Dropout before the classifier.
-  public var dropRate = 0.0
+  public var dropout = 0.0
   public var dropPath = 0.0
   public var dropPathRule = DropPathRule.linear
 
@@ -46,7 +46,7 @@ public struct NFNetConfiguration: VisionConfiguration {
     case bottleneckRatio = "bottleneck_ratio", groupSize = "group_size"
     case extraConvolution = "extra_convolution", squeezeRatio = "squeeze_ratio"
     case attentionGain = "attention_gain", alpha, activation, normEpsilon = "norm_epsilon"
-    case dropRate = "drop_rate", dropPath = "drop_path", dropPathRule = "drop_path_rule"
+    case dropout, dropPath = "drop_path", dropPathRule = "drop_path_rule"
   }
 
   public func validate() throws {
@@ -66,7 +66,7 @@ public struct NFNetConfiguration: VisionConfiguration {
     try requireField("attention_gain", attentionGain, in: -1e6...1e6)
     try requireField("alpha", alpha, in: 0...1e3)
     try requireField("norm_epsilon", normEpsilon, in: 0...1)
-    try requireField("drop_rate", dropRate, in: 0...1)
+    try requireField("dropout", dropout, in: 0...1)
     try requireField("drop_path", dropPath, in: 0...1)
   }
 
