@@ -11,6 +11,7 @@ import Torch
   nonisolated static let families = settings.keys.sorted()
   nonisolated private static let settings = [
     "as_mlp_tiny_224": ["depths": "1,2,1,1", "dim": "8"],
+    "raft_mlp_s_224": ["depths": "1,2,1,1", "dims": "8,12,16,24"],
     "swin_tiny_patch4_window7_224": [
       "depths": "1,2,1,1", "dim": "8", "heads": "1,2,2,4", "window_size": "4",
     ],

@@ -259,12 +259,20 @@ public final class RaftLevel: Module {
     patch = configuration.patchSizes[level]
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor {
+  func callAsFunction(_ x: Tensor) -> Tensor { mixed(embedded(x)) }
+
+  /// The patches as a map of vectors.
+  func embedded(_ x: Tensor) -> Tensor {
     let (rows, columns) = (x.shape[2] + patch - 1, x.shape[3] + patch - 1)
     let (height, width) = (rows - rows % patch, columns - columns % patch)
     let isWhole = height == x.shape[2] && width == x.shape[3]
     let whole = isWhole ? x : x.bicubicallySampled(height: height, width: width)
-    return fn.blocks.reduce(fn.embedding(whole)) { x, block in block(x) }.permuted([0, 3, 1, 2])
+    return fn.embedding(whole).permuted([0, 3, 1, 2])
+  }
+
+  /// What the blocks make of that map.
+  func mixed(_ x: Tensor) -> Tensor {
+    fn.blocks.reduce(x.permuted([0, 2, 3, 1])) { x, block in block(x) }.permuted([0, 3, 1, 2])
   }
 }
 
@@ -329,7 +337,9 @@ public final class RaftMLP: VisionModel {
   }
 
   public var stages: [Stage] {
-    levels.enumerated().map { Stage("levels.\($0)", $1.callAsFunction) }
+    levels.enumerated().flatMap { index, level in
+      [Stage("levels.\(index).fn.1", level.embedded), Stage("levels.\(index)", level.mixed)]
+    }
       + [Stage("heads.\(heads.count - 1)", heads[heads.count - 1].tokens)]
   }
 
