@@ -48,8 +48,8 @@ import Torch
   }
 
   /// The shift, and the gradient of its input, element by element.
-  @Test(arguments: ShiftPadding.allCases, [2, 3]) func shiftFollowsItsFormula(
-    _ padding: ShiftPadding, _ axis: Int
+  @Test(arguments: PaddingMode.allCases, [2, 3]) func shiftFollowsItsFormula(
+    _ padding: PaddingMode, _ axis: Int
   ) throws {
     for shape in [[2, 7, 5, 3], [1, 16, 4, 6], [3, 3, 1, 2], [1, 5, 7, 7]] {
       for (size, dilation) in [(1, 1), (3, 1), (3, 2), (5, 1), (5, 3), (7, 2)] {
@@ -85,7 +85,7 @@ import Torch
   }
 
   /// The paddings by words: which element a row shows at `position`.
-  private func source(of position: Int, _ length: Int, _ padding: ShiftPadding) -> Int? {
+  private func source(of position: Int, _ length: Int, _ padding: PaddingMode) -> Int? {
     if (0..<length).contains(position) { return position }
     var (position, isBelow) = (position, position < 0)
     switch padding {
@@ -124,7 +124,7 @@ import Torch
       $0.imageSize = ImageSize(48, 64)
       $0.classes = 4
     }
-    func change(_ padding: ShiftPadding) throws -> Double {
+    func change(_ padding: PaddingMode) throws -> Double {
       let model = try ASMLP(
         configuration.with { $0.padding = padding }, generator: Generator(seed: 1))
       let x = Tensor.normal([2, 3, 48, 64], generator: Generator(seed: 2))
@@ -141,7 +141,7 @@ import Torch
   /// Any size that the merges can halve, whatever the configuration names.
   @Test func otherImageSizesRun() throws {
     let configuration = ASMLPConfiguration(depths: [1, 1], dim: 8).with { $0.classes = 3 }
-    for padding in ShiftPadding.allCases {
+    for padding in PaddingMode.allCases {
       let model = try ASMLP(
         configuration.with {
           $0.padding = padding

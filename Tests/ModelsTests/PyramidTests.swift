@@ -15,6 +15,8 @@ import Torch
     "swin_tiny_patch4_window7_224": [
       "depths": "1,2,1,1", "dim": "8", "heads": "1,2,2,4", "window_size": "4",
     ],
+    "hire_mlp_tiny_224": ["depths": "1,2,1,1", "dims": "8,12,16,20"],
+    "resnet50": ["depths": "1,2,1,1", "dims": "8,8,12,16", "stem_dim": "8"],
     "efficientnet_b0": ["width_multiplier": "0.25", "depth_multiplier": "0.5"],
     "dm_nfnet_f0": [
       "depths": "1,2,1,1", "dims": "16,32,48,64", "stem_dim": "16", "group_size": "8",

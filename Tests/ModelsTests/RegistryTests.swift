@@ -19,6 +19,8 @@ import Torch
     "resmlp_12_class_mlp_224": 17.7, "resmlp_24_class_mlp_224": 32.4,
     "resmlp_36_class_mlp_224": 47.1,
     "as_mlp_mobile_224": 9.6, "as_mlp_tiny_224": 28, "as_mlp_small_224": 50, "as_mlp_base_224": 88,
+    "hire_mlp_tiny_224": 18, "hire_mlp_small_224": 33.1, "hire_mlp_base_224": 58.1,
+    "hire_mlp_large_224": 95.6, "resnet18": 11.7, "resnet50": 25.6, "resnet152": 60.2,
     "sparse_mlp_s_224": 22, "sparse_mlp_b_224": 69, "sparse_mlp_l_224": 130,
     "efficientnet_b0": 5.3, "efficientnet_b3": 12, "dm_nfnet_f0": 71.5,
     "vit_tiny_patch16_224": 5.7, "vit_small_patch16_224": 22.1, "vit_base_patch16_224": 86.6,
@@ -45,6 +47,7 @@ import Torch
     // gMLP's printed counts have a class token and a pooler, up to 0.6 % more.
     let isWhole = paper == paper.rounded() && !name.hasPrefix("resmlp")
     var tolerance = name.hasPrefix("gmlp") ? 0.006 * paper : isWhole ? 0.6 : 0.051
+    if name.hasPrefix("hire_mlp") { tolerance = max(tolerance, 0.13) }  // the code has more
     if name == "sparse_mlp_b_224" { tolerance = 1 }  // printed without its fraction: 69.98
     #expect(abs(Double(model.parameterCount - head) / 1e6 - paper) < tolerance)
   }
@@ -187,6 +190,19 @@ import Torch
     ("as_mlp_tiny_224", ["dim": "-96"], "dim is out of range"),
     ("as_mlp_tiny_224", ["padding": "same"], "'padding'"),
     ("as_mlp_tiny_224", ["padding": "reflect", "dilation": "4"], "image_size 288"),
+    ("hire_mlp_tiny_224", ["image_size": "12"], "the nearest size is 19"),
+    ("hire_mlp_tiny_224", ["image_size": "2x224"], "the nearest size is 19x224"),
+    ("hire_mlp_tiny_224", ["regions": "4,3,3"], "regions needs one value for each stage"),
+    ("hire_mlp_tiny_224", ["dims": "64,128,320,3"], "dims is out of range"),
+    ("hire_mlp_tiny_224", ["step_strides": "0,2,2,2"], "step_strides is out of range"),
+    ("hire_mlp_tiny_224", ["padding": "same"], "'padding'"),
+    ("hire_mlp_tiny_224", ["step_padding": "reflect"], "circular or zero"),
+    ("hire_mlp_tiny_224", ["mlp_ratio": "4,4"], "mlp_ratio needs one value"),
+    ("hire_mlp_tiny_224", ["mlp_ratio": "0.001"], "the MLP's width"),
+    ("resnet50", ["depths": "3,4,6"], "depths needs one value for each stage"),
+    ("resnet50", ["block": "wide"], "'block'"),
+    ("resnet50", ["dims": "64,128,256,0"], "dims is out of range"),
+    ("resnet50", ["stem_dim": "-64"], "stem_dim is out of range"),
     ("resmpl_12_224", [:], "did you mean resmlp_12_224?"),
     ("vip_small_7_224", ["image_size": "192"], "the nearest image_size for these segments is 224"),
     ("vip_small_7_224", ["image_size": "112"], "segments=16,8,8,8 fit image_size 112"),

@@ -10,6 +10,8 @@ public enum SmallModels {
       "channel_experts": "2", "channel_top_k": "1", "expert_tokens_hidden": "24",
       "expert_channels_hidden": "32",
     ]) { $1 },
+    "Hire-MLP": ["image_size": "36x60", "depths": "1,2,3,1", "dims": "8,12,16,20"],
+    "ResNet": ["image_size": "32x48", "depths": "1,2,1,1", "dims": "8,8,12,16", "stem_dim": "8"],
     "EfficientNet": [
       "image_size": "32x48", "width_multiplier": "0.25", "depth_multiplier": "0.4",
     ],

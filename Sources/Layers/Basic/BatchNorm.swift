@@ -1,7 +1,8 @@
 import Torch
 
 /// `y = (x - mean) / sqrt(variance + epsilon) * weight + bias` for each channel (Ioffe and Szegedy
-/// 2015): [B, C, ...] -> [B, C, ...]. Gain starts at 1, bias at 0.
+/// 2015): [B, C, ...] -> [B, C, ...]. Gain starts at 1 unless a model says
+/// otherwise, bias at 0.
 ///
 /// While training, the statistics are the batch's, and the running ones move towards them (the
 /// variance without bias); otherwise the running ones count. One value for a channel has no variance:
@@ -17,8 +18,11 @@ public final class BatchNorm: ModeDependent {
   public let epsilon: Double
   public var mode = Mode.evaluation
 
-  public init(_ channels: Int, momentum: Double = 0.1, epsilon: Double = 1e-5) {
-    weight = Parameter(.ones([channels]))
+  /// - Parameter gain: what the gain starts at.
+  public init(
+    _ channels: Int, gain: Double = 1, momentum: Double = 0.1, epsilon: Double = 1e-5
+  ) {
+    weight = Parameter(.full([channels], gain))
     bias = Parameter(.zeros([channels]))
     runningMean = Buffer(.zeros([channels]))
     runningVar = Buffer(.ones([channels]))

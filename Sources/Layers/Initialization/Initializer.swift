@@ -19,6 +19,8 @@ public enum Initializer: Sendable, Hashable {
   case xavierUniform
   /// Truncated normal with variance `1 / fanIn` after truncation (LeCun et al. 1998, as in Flax).
   case lecunNormal
+  /// N(0, 2 / `fanOut`) (He et al. 2015, arXiv 1502.01852, by the fan of the backward pass).
+  case heNormalFanOut
   /// Uniform on `+-1 / sqrt(fanIn)`: what PyTorch gives a linear or convolution layer.
   case torchDefault
   /// Uniform on `+-1 / sqrt(fanIn)` for a bias, with the fan of its weight.
@@ -48,6 +50,9 @@ public enum Initializer: Sendable, Hashable {
       // 0.8796... is the standard deviation of a unit normal cut at +-2.
       let deviation = (1 / fans(shape).in).squareRoot() / 0.87962566103423978
       return truncatedNormal(shape, generator) * deviation
+    case .heNormalFanOut:
+      let deviation = (2 / fans(shape).out).squareRoot()
+      return .normal(shape, standardDeviation: deviation, generator: generator)
     case .torchDefault:
       return uniform(shape, (1 / fans(shape).in).squareRoot(), generator)
     case .torchDefaultBias(let fanIn):

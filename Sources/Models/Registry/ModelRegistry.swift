@@ -6,8 +6,8 @@ public enum ModelRegistry {
   public static let entries: [ModelEntry] =
     Mixer.entries + GatedMLP.entries + ResMLP.entries
     + ASMLP.entries + SparseMLP.entries
-    + VisionPermutator.entries + RaftMLP.entries
-    + EfficientNet.entries + NFNet.entries
+    + HireMLP.entries + VisionPermutator.entries + RaftMLP.entries
+    + ResNet.entries + EfficientNet.entries + NFNet.entries
     + VisionTransformer.entries + Swin.entries
 
   /// The model called `name`.

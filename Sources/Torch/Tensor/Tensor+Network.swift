@@ -5,6 +5,7 @@ extension Operator {
   static let batchedProductSum = Operator("baddbmm")
   static let convolution = Operator("conv2d")
   static let averagePool = Operator("avg_pool2d")
+  static let maxPool = Operator("max_pool2d")
   static let layerNorm = Operator("layer_norm")
   static let groupNorm = Operator("group_norm")
   static let batchNorm = Operator("batch_norm")
@@ -54,6 +55,13 @@ extension Tensor {
   /// `H' = ceil(H / size)`; squares at the edge count what they hold.
   public func averagePooled(_ size: Int) -> Tensor {
     Operator.averagePool(self, [size, size], [size, size], [0, 0], true, false)
+  }
+
+  /// The largest of each window of `kernel` x `kernel` positions: [B, C, H, W] -> [B, C, H', W'].
+  ///
+  /// - Parameter padding: rows and columns around the map that never are the largest.
+  public func maxPooled(_ kernel: Int, stride: Int, padding: Int = 0) -> Tensor {
+    Operator.maxPool(self, [kernel, kernel], [stride, stride], [padding, padding])
   }
 
   /// Zero mean and unit variance over the last dimension, then `* weight + bias`.

@@ -17,7 +17,7 @@ public struct ASMLPConfiguration: VisionConfiguration {
   public var shiftSize = 5
   /// How many positions lie between one group's distance and the next's.
   public var dilation = 1
-  public var padding = ShiftPadding.zero
+  public var padding = PaddingMode.zero
   /// Whether the convolutions around the shifts have a bias; the code's `as_bias`.
   public var axialShiftBias = true
   /// Whether a norm follows the patch embedding.

@@ -3,16 +3,7 @@
 
 import Torch
 
-/// What a shifted map shows where it moved away from its edge.
-public enum ShiftPadding: String, Codable, Sendable, CaseIterable {
-  case zero
-  /// What left at the opposite edge.
-  case circular
-  /// The map mirrored at its edge row, which is not repeated.
-  case reflect
-  /// The edge row.
-  case replicate
-
+extension PaddingMode {
   /// The position in a row of `length` that is shown at `position`, which lies outside; nil is 0.
   func source(of position: Int, length: Int) -> Int? {
     switch self {
@@ -34,9 +25,9 @@ package struct ChannelShift: Sendable, Hashable {
   /// How many groups there are at most; odd.
   let size: Int
   let dilation: Int
-  let padding: ShiftPadding
+  let padding: PaddingMode
 
-  package init(axis: Int, size: Int, dilation: Int = 1, padding: ShiftPadding = .zero) {
+  package init(axis: Int, size: Int, dilation: Int = 1, padding: PaddingMode = .zero) {
     self.axis = axis
     self.size = size
     self.dilation = dilation
@@ -81,7 +72,7 @@ package struct ChannelShift: Sendable, Hashable {
     return result
   }
 
-  private func moved(_ x: Tensor, direction: Int, _ padding: ShiftPadding) -> Tensor {
+  private func moved(_ x: Tensor, direction: Int, _ padding: PaddingMode) -> Tensor {
     let (x, length) = (x.contiguous(), x.shape[axis])
     let y = Tensor.empty(x.shape, dtype: x.dtype, device: x.device)
     for (channels, distance) in groups(of: x.shape[1]) {
