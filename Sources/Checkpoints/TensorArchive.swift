@@ -19,8 +19,8 @@ public protocol TensorArchive: Sendable {
 
   /// The tensor on the CPU.
   ///
-  /// It may borrow the archive's memory, as may another one of the same name: copy it before changing
-  /// it in place. The file never changes.
+  /// It may borrow the archive's memory, as may another one, of this name or a view of the same
+  /// storage: copy it before changing it in place. The file never changes.
   ///
   /// - Throws: ``MingleError`` (`badData`) when the file has no such tensor, or its data is damaged.
   func tensor(named name: String) throws -> Tensor
@@ -54,19 +54,22 @@ public func openTensorArchive(at path: String) throws -> any TensorArchive {
   let text = String(decoding: start, as: UTF8.self).lowercased()
 
   func unreadable(_ what: String, _ next: String) -> MingleError {
-    MingleError(.badData, what, in: path, expected: "safetensors or npz", next: next)
+    MingleError(
+      .badData, what, in: path, expected: "safetensors, npz or a PyTorch file", next: next)
   }
   if start.starts(with: Array("PK".utf8)) || path.hasSuffix(".npz") {
     let zip = try ZipReader(file)
-    guard !zip.members.contains(where: { $0.name.hasSuffix("/data.pkl") }) else {
-      throw pyTorchFile(path)
-    }
-    return try NumpyArchive(zip)
+    let isPyTorch = zip.members.contains(where: PyTorchArchive.isPickle)
+    return isPyTorch ? try PyTorchArchive(zip) : try NumpyArchive(zip)
   }
+  if LegacyPyTorch.begins(start) { return try PyTorchArchive(legacy: file) }
   if (start.count > 8 && start[8] == UInt8(ascii: "{")) || path.hasSuffix(".safetensors") {
     return try Safetensors(file)
   }
-  if start.count > 1, start[0] == 0x80, (2...5).contains(start[1]) { throw pyTorchFile(path) }
+  if start.count > 1, start[0] == 0x80, (2...5).contains(start[1]) {
+    throw unreadable(
+      "a Python pickle that torch.save did not write", "in Python, save it with torch.save")
+  }
   if start.starts(with: ArrayHeader.magic) {
     throw unreadable("a single NumPy array (.npy)", "save it under a name with numpy.savez")
   }
@@ -79,11 +82,4 @@ public func openTensorArchive(at path: String) throws -> any TensorArchive {
   throw unreadable(
     file.count == 0 ? "an empty file" : "a file of an unknown format",
     "check the path, or convert the file to safetensors")
-}
-
-private func pyTorchFile(_ path: String) -> MingleError {
-  MingleError(
-    .badData, "a PyTorch file, which cannot be read here", in: path, expected: "safetensors or npz",
-    next:
-      "convert it to safetensors with Python: safetensors.torch.save_file(torch.load(PATH), OUT)")
 }

@@ -21,8 +21,8 @@ import Torch
       (Array("version https://git-lfs.github.com/spec/v1\n".utf8), "git lfs pull"),
       (Array("<!DOCTYPE html>".utf8), "a web page"),
       ([0x93] + Array("NUMPY".utf8) + [1, 0], "numpy.savez"),
-      ([0x80, 2, 0x8a, 10], "a PyTorch file"),
-      (ZipBuilder([.init("archive/data.pkl", [1])]).bytes(), "a PyTorch file"),
+      ([0x80, 2, 0x8a, 10], "torch.save"),
+      (ZipBuilder([.init("archive/data.pkl", [1])]).bytes(), "operation 1"),
       (ZipBuilder([.init("word/document.xml", [1])]).bytes(), "not a NumPy array"),
     ] as [([UInt8], String)] {
       let path = try folder.write(bytes, to: "a")
@@ -35,7 +35,10 @@ import Torch
     #expect(mingleError { _ = try openTensorArchive(at: folder.path) }?.kind == .badData)
   }
 
-  @Test(arguments: ["all.safetensors", "stored.npz", "deflated.npz", "streamed.npz", "zip64.npz"])
+  @Test(arguments: [
+    "all.safetensors", "stored.npz", "deflated.npz", "streamed.npz", "zip64.npz", "libtorch.pt",
+    "checkpoint.pth",
+  ])
   func damageIsReportedOrHarmless(_ name: String) throws {
     let folder = try TemporaryFolder()
     let original = try Golden.bytes(name)
@@ -71,7 +74,7 @@ import Torch
 }
 
 /// The same random numbers at every run.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
   var state: UInt64
 
   mutating func next() -> UInt64 {

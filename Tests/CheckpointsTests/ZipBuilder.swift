@@ -13,6 +13,8 @@ struct ZipBuilder {
     var count: Int?
     var packedCount: Int?
     var offset: Int?
+    /// Extra fields of the member's own header.
+    var localExtra: [UInt8] = []
 
     init(_ name: String, _ packed: [UInt8]) {
       self.name = name
@@ -23,7 +25,7 @@ struct ZipBuilder {
     var record: [UInt8] {
       let name = localName ?? name
       return [0x50, 0x4b, 3, 4] + fields + littleEndian(UInt16(name.utf8.count))
-        + littleEndian(UInt16(0)) + Array(name.utf8) + packed
+        + littleEndian(UInt16(localExtra.count)) + Array(name.utf8) + localExtra + packed
     }
 
     /// From the version needed to the sizes.

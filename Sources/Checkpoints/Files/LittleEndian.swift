@@ -15,4 +15,11 @@ extension [UInt8] {
   mutating func append<Value: FixedWidthInteger>(littleEndian value: Value) {
     Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
   }
+
+  /// Turns the byte order of each element round, from byte `start` on.
+  mutating func swapByteOrder(ofElementsOf size: Int, from start: Int = 0) {
+    for element in stride(from: start, to: count, by: size) {
+      for index in 0..<size / 2 { swapAt(element + index, element + size - 1 - index) }
+    }
+  }
 }

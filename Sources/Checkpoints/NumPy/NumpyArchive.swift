@@ -64,7 +64,7 @@ public struct NumpyArchive: TensorArchive {
     } else {
       var bytes = try zip.bytes(of: member)
       if header.isBigEndian {
-        swapBytes(of: &bytes, from: header.count, size: header.dtype.byteCount)
+        bytes.swapByteOrder(ofElementsOf: header.dtype.byteCount, from: header.count)
       }
       stored = try bytes.withUnsafeBytes { bytes in
         let elements = UnsafeRawBufferPointer(rebasing: bytes[header.count...])
@@ -79,12 +79,5 @@ public struct NumpyArchive: TensorArchive {
   private func entry(_ name: String) throws -> Entry {
     guard let entry = entries[name] else { throw missing(name) }
     return entry
-  }
-}
-
-/// Turns the byte order of each element round, from byte `start` on.
-private func swapBytes(of bytes: inout [UInt8], from start: Int, size: Int) {
-  for element in stride(from: start, to: bytes.count, by: size) {
-    for index in 0..<size / 2 { bytes.swapAt(element + index, element + size - 1 - index) }
   }
 }

@@ -9,6 +9,7 @@ extension Operator {
   static let expand = Operator("expand")
   static let select = Operator("select", "int")
   static let narrow = Operator("narrow")
+  static let asStrided = Operator("as_strided")
   static let chunk = Operator("chunk")
   static let cat = Operator("cat")
   static let stack = Operator("stack")
@@ -44,6 +45,10 @@ extension Tensor {
   /// Indices `range` of `dimension`.
   public func narrowed(_ dimension: Int, _ range: Range<Int>) -> Tensor {
     Operator.narrow(self, dimension, range.lowerBound, range.count)
+  }
+  /// The view of element `offset + i * strides[0] + j * strides[1] + ...` of the memory at `[i, j, ...]`.
+  public func strided(_ shape: [Int], strides: [Int], offset: Int) -> Tensor {
+    Operator.asStrided(self, shape, strides, offset)
   }
   /// `count` equal parts along `dimension` (the last may be smaller).
   public func chunked(_ count: Int, dimension: Int) -> [Tensor] {
