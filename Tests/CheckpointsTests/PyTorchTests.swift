@@ -243,6 +243,10 @@ extension PyTorchFile {
     let root = PickleItem.named([
       ("epoch", .int(-70_000)), ("loss", .real(0.25)), ("big", .int(1 << 40)), ("x", x),
       ("config", .call(.global("yacs.config", "CfgNode"), [])), ("size", .tuple([.int(1)])),
+      (
+        "array",
+        .call(.global("numpy._core.numeric", "_frombuffer"), [.raw([0x96] + littleEndian(0))])
+      ),
       ("device", .call(.global("torch", "device"), [.text("cuda"), .int(0)])),
       ("args", .object(.global("argparse", "Namespace"), [(.text("lr"), .real(1e-3))])),
       ("version", .call(.global("torch.torch_version", "TorchVersion"), [.text("2.1.0")])),

@@ -70,6 +70,28 @@ import Torch
         == mixer.logits(images).array(of: Float.self))
   }
 
+  /// A checkpoint as Meta's training program saves it, from a data-parallel model.
+  @Test func pyTorchsFilesLoadDirectly() throws {
+    let folder = try TemporaryFolder()
+    let model = try filled("resmlp_12_224")
+    let tensors = try ResMLP.foreignLayouts[0].exported(state(model))
+    let saved = tensors.sorted { $0.key < $1.key }.map { ("module.\($0.key)", $0.value) }
+    let file = PyTorchFile(saved, isLegacy: true) { weights in
+      .named([
+        ("model", weights), ("epoch", .int(399)),
+        ("args", .object(.global("argparse", "Namespace"), [(.text("lr"), .real(5e-3))])),
+      ])
+    }
+    try folder.write(file.legacy, to: "resmlp_12_no_dist.pth")
+    let settings = ["image_size": "32", "patch_size": "8", "depth": "2", "dim": "32"]
+    let options = LoadOptions(
+      model: "resmlp_12_224", settings: settings.merging(["classes": "5"]) { $1 })
+    let loaded = try ModelCheckpoint.load(folder("resmlp_12_no_dist.pth"), options)
+    #expect(
+      loaded.model.logits(images).array(of: Float.self)
+        == model.logits(images).array(of: Float.self))
+  }
+
   @Test func unknownKeysOfALayoutAreErrors() {
     let error = #expect(throws: MingleError.self) {
       try Mixer.foreignLayouts[0].imported(["MixerBlock_0/attention/kernel": .zeros([1])])

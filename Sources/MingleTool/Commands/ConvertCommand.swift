@@ -12,10 +12,13 @@ struct ConvertCommand: ParsableCommand {
       safetensors with timm's names; model, settings, preprocessing, labels and origin travel in \
       its metadata. Every tensor must fit the model: missing, unused and mismatched ones are reported.
 
+      PyTorch's files (.pth, .pt, .bin) are read, not run: one that asks for more than \
+      tensors, containers and numbers is refused.
+
       Example: mingle convert Mixer-B_16.npz mixer.safetensors --model mixer_b16_224
       """)
 
-  @Argument(help: "The weights to read: safetensors, npz or a run's folder.")
+  @Argument(help: "Weights: safetensors, npz, .pth or a run's folder.")
   var input: String
 
   @Argument(help: "The safetensors file to write.")

@@ -20,7 +20,7 @@ struct ForwardCommand: ParsableCommand {
   @Argument(help: "A model of 'mingle models'.")
   var model: String
 
-  @Option(help: "The weights: safetensors or npz in any known layout, or a run's folder.")
+  @Option(help: "The weights: safetensors, npz or .pth in any known layout, or a run's folder.")
   var weights: String
 
   @Option(help: "A safetensors or npz file with the tensor \"input\".")

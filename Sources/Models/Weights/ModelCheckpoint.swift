@@ -115,8 +115,8 @@ private enum MetadataKey {
 // MARK: - Reading
 
 extension ModelCheckpoint {
-  /// Reads weights in Mingle's, timm's or the family's foreign layouts (safetensors or npz), or the
-  /// best weights of a run's folder.
+  /// Reads weights in Mingle's, timm's or the family's foreign layouts (safetensors, npz or a
+  /// file of PyTorch), or the best weights of a run's folder.
   ///
   /// - Throws: ``MingleError`` where the file is damaged or does not fit the model, with what was
   ///   expected, what came and what to do next.
