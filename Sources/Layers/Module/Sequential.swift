@@ -7,6 +7,8 @@ public protocol Layer: Module {
 
 extension Convolution: Layer {}
 extension BatchNorm: Layer {}
+extension GroupNorm: Layer {}
+extension LayerNorm: Layer {}
 extension Linear: Layer {}
 
 /// Layers one after the other, whose keys are their numbers; without any, the tensor itself.

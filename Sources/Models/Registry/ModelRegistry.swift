@@ -4,11 +4,10 @@ import Torch
 /// Every model that has a name.
 public enum ModelRegistry {
   public static let entries: [ModelEntry] =
-    Mixer.entries + GatedMLP.entries + ResMLP.entries
-    + ASMLP.entries + SparseMLP.entries
-    + HireMLP.entries + VisionPermutator.entries + RaftMLP.entries
-    + ResNet.entries + EfficientNet.entries + NFNet.entries
-    + VisionTransformer.entries + Swin.entries
+    Mixer.entries + GatedMLP.entries + ResMLP.entries + ASMLP.entries + HireMLP.entries
+    + VisionPermutator.entries + SparseMLP.entries + RaftMLP.entries
+    + VisionTransformer.entries + ResNet.entries + Swin.entries + EfficientNet.entries
+    + NFNet.entries
 
   /// The model called `name`.
   ///

@@ -9,5 +9,5 @@ extension ASMLP: HierarchicalModel {
     }
   }
 
-  public static func levelNorm(channels: Int) -> (any LevelNorm)? { GroupNorm(channels) }
+  public static func levelNorm(channels: Int) -> (any Layer)? { GroupNorm(channels) }
 }

@@ -12,7 +12,7 @@ public final class FeaturePyramid<Backbone: HierarchicalModel>: ModuleWithEntrie
   public let base: Backbone
   /// From the finest map to the coarsest.
   public let levels: [PyramidLevel]
-  private let norms: [(any LevelNorm)?]
+  private let norms: [(any Layer)?]
   package let ownEntries: [(key: String, entry: ModuleEntry)]
 
   /// A pyramid on `base` with fresh norms.

@@ -10,15 +10,6 @@ public struct PyramidLevel: Sendable, Hashable {
   public let normKey: String
 }
 
-/// What may stand between a level and those who use it.
-public protocol LevelNorm: Module {
-  func callAsFunction(_ x: Tensor) -> Tensor
-}
-
-extension GroupNorm: LevelNorm {}
-extension LayerNorm: LevelNorm {}
-extension BatchNorm: LevelNorm {}
-
 /// A model whose maps shrink by 2 from level to level, as detection and segmentation need them.
 public protocol HierarchicalModel: VisionModel {
   /// From the finest map to the coarsest: strides 4, 8, 16, 32 for patches of 4 pixels.
@@ -27,7 +18,7 @@ public protocol HierarchicalModel: VisionModel {
   var keysBeyondLevels: [String] { get }
 
   /// A new norm as the family's backbone for dense tasks has it behind each level; nil for none.
-  static func levelNorm(channels: Int) -> (any LevelNorm)?
+  static func levelNorm(channels: Int) -> (any Layer)?
   /// A stage's output as a map: [B, C, H, W].
   static func map(_ output: Tensor) -> Tensor
 }
@@ -40,6 +31,6 @@ extension HierarchicalModel {
     return names[(last + 1)...] + [Self.headKey]
   }
 
-  public static func levelNorm(channels: Int) -> (any LevelNorm)? { nil }
+  public static func levelNorm(channels: Int) -> (any Layer)? { nil }
   public static func map(_ output: Tensor) -> Tensor { output }
 }

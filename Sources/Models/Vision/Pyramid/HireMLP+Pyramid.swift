@@ -9,5 +9,5 @@ extension HireMLP: HierarchicalModel {
     }
   }
 
-  public static func levelNorm(channels: Int) -> (any LevelNorm)? { BatchNorm(channels) }
+  public static func levelNorm(channels: Int) -> (any Layer)? { BatchNorm(channels) }
 }

@@ -10,7 +10,7 @@ extension Swin: HierarchicalModel {
     }
   }
 
-  public static func levelNorm(channels: Int) -> (any LevelNorm)? {
+  public static func levelNorm(channels: Int) -> (any Layer)? {
     LayerNorm(channels, epsilon: 1e-5)
   }
 
