@@ -30,7 +30,7 @@ test: bootstrap ## run all tests
 	swift test -c release --disable-testable-imports
 
 lint: ## check the format of all Swift files
-	swift format lint --strict --parallel --recursive Package.swift Sources Tests Examples
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests Examples Benchmarks
 
 docs: bootstrap ## build the documentation of every library into .build/docs
 	@mkdir -p .build/docs

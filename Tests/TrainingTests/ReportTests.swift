@@ -65,6 +65,22 @@ import Training
     }
   }
 
+  @Test func showsHowExpertsAreUsed() throws {
+    let names = "balance_loss,importance_loss,load_loss,least_used_expert,most_used_expert"
+    let rows = (1...3).map { row($0) + ",0.02,1.5,2.5,0.05,0.4" }
+    let epochs = MetricsRow.rows(
+      of: ([Self.header + "," + names] + rows).joined(separator: "\n") + "\n")
+    let page = RunReport(
+      model: "sparse_mlp_s_224", data: "/pictures/flowers", parameterCount: 1,
+      trainingSamples: 1, validationSamples: 1, plannedEpochs: 3, epochs: epochs, bestEpoch: 1,
+      best: evaluation(["rose", "tulip"]), recipe: ""
+    ).html
+    let reader = try #require(Reader(page))
+    #expect(reader.elements.count { $0 == "svg" } == 6)
+    #expect(reader.text.contains("Use of experts"))
+    #expect(reader.text.contains("Balance loss of experts"))
+  }
+
   @Test func showsTheRun() throws {
     let reader = try #require(Reader(page((1...12).map { row($0) })))
     for part in [

@@ -31,6 +31,7 @@ final class TrainingProgress {
     let text =
       "epoch \(report.epoch)/\(plan?.epochs ?? 0)  step \(report.step)/\(report.totalSteps)  "
       + "loss \(decimal(report.loss, 4))  rate \(String(format: "%.2e", report.learningRate))  "
+      + shares(report.experts)
       + "\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.secondsLeft)) left"
     line.show(text)
     if !Console.isInteractive, clock.now - lastPlainLine >= .seconds(15) { note(text) }
@@ -42,7 +43,15 @@ final class TrainingProgress {
         + "  validation loss \(report.validation.loss.map { decimal($0, 4) } ?? "-")"
         + "  accuracy \(percent(report.validation.accuracy))"
         + (report.isBest ? "  best" : "      ")
-        + "  \(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.seconds))")
+        + "  \(shares(report.experts))\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.seconds))"
+    )
+  }
+
+  /// "experts 2.1 to 40.3 %  ": the shares of the least and the most used; nothing without experts.
+  private func shares(_ experts: ExpertUse?) -> String {
+    guard let experts else { return "" }
+    return "experts \(decimal(100 * experts.leastUsed, 1)) to "
+      + "\(decimal(100 * experts.mostUsed, 1)) %  "
   }
 
   /// A line that stays.

@@ -9,6 +9,11 @@ package struct MetricsRow: Hashable, Sendable {
   package let imagesPerSecond: Double
   /// Of training, since the run began.
   package let seconds: Double
+  /// What the balance of experts adds to the loss; nil for a model without experts.
+  package let balanceLoss: Double?
+  /// The smallest share of an expert in its layer's choices, and the largest.
+  package let leastUsedExpert: Double?
+  package let mostUsedExpert: Double?
 
   /// The rows of the text of a `metrics.csv`; lines that are none are passed over.
   package static func rows(of csv: String) -> [MetricsRow] {
@@ -38,5 +43,8 @@ package struct MetricsRow: Hashable, Sendable {
     self.accuracy = accuracy
     self.imagesPerSecond = imagesPerSecond
     self.seconds = seconds
+    balanceLoss = number("balance_loss")
+    leastUsedExpert = number("least_used_expert")
+    mostUsedExpert = number("most_used_expert")
   }
 }

@@ -97,6 +97,19 @@ package struct RunReport {
       if step < 1e-5 { return String(format: "%.1e", value) }
       return decimal(value, max(0, Int((-log10(step) - 1e-6).rounded(.up))))
     }
+    let share: (Double, Double) -> String = { value, step in plain(100 * value, 100 * step) + " %" }
+    let experts = [
+      LineChart(
+        title: "Use of experts",
+        series: [
+          .init(name: "least", points: points { $0.leastUsedExpert }),
+          .init(name: "most", color: .two, points: points { $0.mostUsedExpert }),
+        ], limits: 0...1, marked: bestEpoch, label: share),
+      LineChart(
+        title: "Balance loss of experts",
+        series: [.init(name: "Balance loss of experts", points: points { $0.balanceLoss })],
+        label: plain),
+    ]
     return [
       LineChart(
         title: "Loss",
@@ -107,8 +120,7 @@ package struct RunReport {
       LineChart(
         title: "Accuracy",
         series: [.init(name: "validation", color: .two, points: points { $0.accuracy })],
-        limits: 0...1, includesZero: false, marked: bestEpoch,
-        label: { value, step in plain(100 * value, 100 * step) + " %" }),
+        limits: 0...1, includesZero: false, marked: bestEpoch, label: share),
       LineChart(
         title: "Learning rate",
         series: [.init(name: "Learning rate", points: points { $0.learningRate })], label: plain),
@@ -116,7 +128,7 @@ package struct RunReport {
         title: "Pictures per second",
         series: [.init(name: "Pictures per second", points: points { $0.imagesPerSecond })],
         label: plain),
-    ]
+    ] + (rows.contains { $0.balanceLoss != nil } ? experts : [])
   }
 
   /// All epochs, or of very many some, with the first, the last and the best.

@@ -27,9 +27,10 @@ struct RunState: Codable {
   var nextBatch = 0
   /// Steps of the optimizer that are done.
   var step = 0
-  /// Of the epoch under way: loss times samples, samples, and seconds.
+  /// Of the epoch under way: loss times samples, samples, the mean use of experts, and seconds.
   var lossSum = 0.0
   var sampleCount = 0
+  var experts: ExpertUse?
   var epochSeconds = 0.0
   /// Places of the pictures that were left out.
   var skippedTraining: Set<Int> = []

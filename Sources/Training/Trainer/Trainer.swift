@@ -38,6 +38,7 @@ public final class Trainer {
   let average: AveragedWeights?
   let generator: Generator
   var state = RunState()
+  private let routing: RoutingWatch
   private let device: Device
   private let isFastRun: Bool
 
@@ -94,6 +95,7 @@ public final class Trainer {
     let model = checkpoint.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
+    routing = RoutingWatch(model)
 
     var options = LoaderOptions.training(
       batchSize: recipe.batchSize, seed: recipe.seed, workers: recipe.workers)
@@ -128,7 +130,7 @@ public final class Trainer {
     let log = try folder?.log("log.jsonl", from: state.logBytes)
     let metrics = try folder?.log("metrics.csv", from: state.metricsBytes)
     defer { try? log?.flush() }
-    if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader) }
+    if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader(experts: routing.names)) }
     try writeReport()  // a crash may have come between the last save and its report
     var wasStopped = try onEvent(.started(plan)) == .stop
 
@@ -187,11 +189,12 @@ public final class Trainer {
       guard let last = group.last else { break }
       let samples = group.reduce(0) { $0 + $1.count }
       let rate = recipe.schedule.learningRate(at: state.step, of: total)
-      let (loss, norm) = try step(group, samples: samples, learningRate: rate)
+      let (loss, experts, norm) = try step(group, samples: samples, learningRate: rate)
 
       state.step += 1
       state.nextBatch = last.position + 1
       state.lossSum += loss * Double(samples)
+      state.experts = state.experts.averaged(state.sampleCount, with: experts, samples)
       state.sampleCount += samples
       imageCount += samples
       stepCount += 1
@@ -203,7 +206,7 @@ public final class Trainer {
       let report = StepReport(
         step: state.step, totalSteps: total, epoch: state.epoch + 1, loss: loss,
         learningRate: rate, gradientNorm: norm, imagesPerSecond: Double(imageCount) / elapsed,
-        secondsLeft: Double(total - state.step) * elapsed / Double(stepCount))
+        secondsLeft: Double(total - state.step) * elapsed / Double(stepCount), experts: experts)
       log?.append(try line(["step": report]))
       for sample in group.flatMap(\.broken) { try skipTraining(sample, onEvent) }
       if try onEvent(.step(report)) == .stop { return true }
@@ -223,37 +226,50 @@ public final class Trainer {
     if state.skippedTraining.insert(sample.index).inserted { _ = try onEvent(.skipped(sample)) }
   }
 
-  /// One step over the batches of `group`; the loss is the mean over all their samples.
+  /// One step over the batches of `group`; the loss is the mean over all their samples. Experts
+  /// are balanced in each batch by itself.
   private func step(
     _ group: [Batch], samples: Int, learningRate: Double
-  ) throws -> (loss: Double, norm: Double) {
+  ) throws -> (loss: Double, experts: ExpertUse?, norm: Double) {
     var loss = 0.0
+    var experts: ExpertUse?
+    var seen = 0
     var total: Gradients?
     for batch in group {
       let share = Double(batch.count) / Double(samples)
-      let (value, gradients) = gradient(of: model, on: batch, share: share)
+      let (value, use, gradients) = gradient(of: model, on: batch, share: share)
       loss += value
+      experts = experts.averaged(seen, with: use, batch.count)
+      seen += batch.count
       if let total { total.addInPlace(gradients) } else { total = gradients }
     }
-    guard let total else { return (loss, 0) }
+    guard let total else { return (loss, experts, 0) }
     let norm = recipe.clip.map { total.clip(toNorm: $0) } ?? total.norm
     try total.requireFinite(loss: loss, norm: norm, step: state.step, learningRate: learningRate)
     optimizer.step(total, learningRate: learningRate)
     average?.update()
-    return (loss, norm)
+    return (loss, experts, norm)
   }
 
-  /// `share` times the batch's mean loss, and its gradient.
+  /// `share` times the batch's mean loss, how the experts were used, and the gradient of `share`
+  /// times the loss and the experts' balance loss.
   private func gradient(
     of model: some VisionModel, on batch: Batch, share: Double
-  ) -> (loss: Double, gradients: Gradients) {
+  ) -> (loss: Double, experts: ExpertUse?, gradients: Gradients) {
     let images = batch.images.to(device)
-    let (loss, gradients) = valueAndGradient(at: model) { model in
-      let logits = withAutocast(recipe.precision.autocast, on: device) { model.logits(images) }
+    var task: Tensor?
+    var experts: ExpertUse?
+    let (total, gradients) = valueAndGradient(at: model) { model in
+      let (logits, record) = routing.record {
+        withAutocast(recipe.precision.autocast, on: device) { model.logits(images) }
+      }
       let loss = recipe.loss(logits, batch.labels.to(device), batch.targets?.to(device))
-      return share == 1 ? loss : loss * share
+      task = loss.detached()
+      experts = ExpertUse(record)
+      let total = record.loss.map { loss + $0 } ?? loss
+      return share == 1 ? total : total * share
     }
-    return (loss.item, gradients)
+    return (share * (task ?? total).item, experts, gradients)
   }
 
   /// Evaluates, and moves the state on to the next epoch.
@@ -277,13 +293,14 @@ public final class Trainer {
       learningRate: recipe.schedule.learningRate(
         at: state.step - 1, of: stepsPerEpoch * epochCount),
       imagesPerSecond: Double(state.sampleCount) / max(1e-9, state.epochSeconds),
-      seconds: state.seconds, isBest: isBest)
+      seconds: state.seconds, isBest: isBest, experts: state.experts)
     state.last = epoch
     if isBest { state.best = epoch }
     state.epoch += 1
     state.nextBatch = 0
     state.lossSum = 0
     state.sampleCount = 0
+    state.experts = nil
     state.epochSeconds = 0
     return epoch
   }

@@ -41,6 +41,7 @@ public struct StepReport: Codable, Sendable {
   public let totalSteps: Int
   /// Counted from 1.
   public let epoch: Int
+  /// Of the task; what is minimised has the experts' balance loss besides.
   public let loss: Double
   public let learningRate: Double
   /// Of all gradients, before clipping.
@@ -49,6 +50,8 @@ public struct StepReport: Codable, Sendable {
   public let imagesPerSecond: Double
   /// To the end of the run, at this rate.
   public let secondsLeft: Double
+  /// Of the step's samples; nil for a model without experts.
+  public let experts: ExpertUse?
 }
 
 /// One epoch.
@@ -65,6 +68,8 @@ public struct EpochReport: Codable, Sendable {
   public let seconds: Double
   /// Whether no earlier epoch was as accurate.
   public let isBest: Bool
+  /// The mean over the epoch's samples in training; nil for a model without experts.
+  public let experts: ExpertUse?
 }
 
 /// How a run ended.
