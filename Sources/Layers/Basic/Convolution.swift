@@ -42,15 +42,4 @@ public final class Convolution: Module {
       weight.tensor, bias?.tensor, stride: stride, padding: padding, groups: groups)
     return traced(y, multiplyAdds: y.count * weight.tensor.count / weight.tensor.shape[0])
   }
-
-  /// A kernel of one position on regions: their `height` x `width` positions count as further
-  /// channels, with the number `channel * area + position`.
-  /// [B, I / area, H, W] -> [B, O, H / height, W / width].
-  ///
-  /// Equal to gathering the regions' positions into channels first, but without that copy.
-  public func onRegions(_ height: Int, _ width: Int, _ x: Tensor) -> Tensor {
-    let kernel = weight.tensor.reshaped([weight.tensor.shape[0], x.shape[1], height, width])
-    let y = x.convolution(kernel, bias?.tensor, stride: (height, width))
-    return traced(y, multiplyAdds: y.count * weight.tensor.shape[1])
-  }
 }

@@ -66,7 +66,9 @@ public final class HireModule: Layer {
   /// The MLP over the channels of each region's p rows: [B, C, R p, W] -> [B, C, R p, W].
   private func overRows(_ x: Tensor) -> Tensor {
     let (batch, channels, width) = (x.shape[0], x.shape[1], x.shape[3])
-    return mlpH2(mlpH1Norm(mlpH1.onRegions(region, 1, x)).relu())  // [B, C p, R, W]
+    let regions = x.reshaped([batch, channels, -1, region, width]).transposed(2, 3)
+      .reshaped([batch, channels * region, -1, width])  // channel c, row i of p: c p + i
+    return mlpH2(mlpH1Norm(mlpH1(regions)).relu())  // [B, C p, R, W]
       .reshaped([batch, channels, region, -1, width]).transposed(2, 3)
       .reshaped([batch, channels, -1, width])
   }
@@ -74,7 +76,9 @@ public final class HireModule: Layer {
   /// The MLP over the channels of each region's p columns: [B, C, H, R p] -> [B, C, H, R p].
   private func overColumns(_ x: Tensor) -> Tensor {
     let (batch, channels, height) = (x.shape[0], x.shape[1], x.shape[2])
-    return mlpW2(mlpW1Norm(mlpW1.onRegions(1, region, x)).relu())  // [B, C p, H, R]
+    let regions = x.reshaped([batch, channels, height, -1, region]).permuted([0, 1, 4, 2, 3])
+      .reshaped([batch, channels * region, height, -1])
+    return mlpW2(mlpW1Norm(mlpW1(regions)).relu())  // [B, C p, H, R]
       .reshaped([batch, channels, region, height, -1]).permuted([0, 1, 3, 4, 2])
       .reshaped([batch, channels, height, -1])
   }
