@@ -49,18 +49,13 @@ public final class HireModule: Layer {
   }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {  // [B, C, H, W]
-    let branches = [
-      movedBack(overRows(padded(moved(x, 2), 2)), 2, size: x.shape[2]),
-      movedBack(overColumns(padded(moved(x, 3), 3)), 3, size: x.shape[3]),
-      mlpC(x),
-    ]
-    let means = branches.map { $0.mean([2, 3], keepDimensions: true) }  // [B, C, 1, 1]
+    let h = movedBack(overRows(padded(moved(x, 2), 2)), 2, size: x.shape[2])
+    let w = movedBack(overColumns(padded(moved(x, 3), 3)), 3, size: x.shape[3])
+    let c = mlpC(x)
+    let means = [h, w, c].map { $0.mean([2, 3], keepDimensions: true) }  // [B, C, 1, 1]
     let shares = reweight(means[0] + means[1] + means[2])  // [B, 3 C, 1, 1]
-      .reshaped([x.shape[0], x.shape[1], 3, 1]).softmax(2)
-    let weighted = branches.enumerated().map { index, branch in
-      branch * shares.narrowed(2, index..<index + 1)
-    }
-    return proj(weighted[0] + weighted[1] + weighted[2])
+      .reshaped([x.shape[0], x.shape[1], 3, 1]).softmax(2).chunked(3, dimension: 2)
+    return proj((h * shares[0]).adding(w, times: shares[1]).adding(c, times: shares[2]))
   }
 
   /// The MLP over the channels of each region's p rows: [B, C, R p, W] -> [B, C, R p, W].
