@@ -11,10 +11,10 @@ public protocol TensorArchive: Sendable {
   /// Texts that travel with the tensors; empty where the format has none.
   var metadata: [String: String] { get }
 
-  /// - Throws: ``MingleError`` (`badData`) when the file has no such tensor.
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   func shape(of name: String) throws -> [Int]
 
-  /// - Throws: ``MingleError`` (`badData`) when the file has no such tensor.
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   func dtype(of name: String) throws -> DType
 
   /// The tensor on the CPU.
@@ -22,14 +22,14 @@ public protocol TensorArchive: Sendable {
   /// It may borrow the archive's memory, as may another one, of this name or a view of the same
   /// storage: copy it before changing it in place. The file never changes.
   ///
-  /// - Throws: ``MingleError`` (`badData`) when the file has no such tensor, or its data is damaged.
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor, or its data is damaged.
   func tensor(named name: String) throws -> Tensor
 }
 
 extension TensorArchive {
   /// All tensors by name.
   ///
-  /// - Throws: ``MingleError`` (`badData`) when a tensor's data is damaged.
+  /// - Throws: `MingleError` (`badData`) when a tensor's data is damaged.
   public func tensors() throws -> [String: Tensor] {
     var result: [String: Tensor] = [:]
     for name in names { result[name] = try tensor(named: name) }
@@ -46,7 +46,7 @@ extension TensorArchive {
 
 /// Opens a file of tensors; its first bytes, not its name, tell the format.
 ///
-/// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when it is
+/// - Throws: `MingleError` (`missingInput`) when there is no such file, (`badData`) when it is
 ///   damaged or of a format that Mingle does not read.
 public func openTensorArchive(at path: String) throws -> any TensorArchive {
   let file = try MappedFile(path)

@@ -18,7 +18,7 @@ public final class Predictor {
 
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
-  /// - Throws: ``MingleError`` (`usage`) if the model's input is not gray or colour.
+  /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour.
   public init(
     _ checkpoint: ModelCheckpoint, precision: Precision = .float32, device: Device = .cpu
   ) throws {
@@ -37,7 +37,7 @@ public final class Predictor {
 
   /// Reads a run's folder (its best weights) or a file of weights.
   ///
-  /// - Throws: ``MingleError`` as ``ModelCheckpoint/load(_:_:)`` does.
+  /// - Throws: `MingleError` as ``ModelCheckpoint/load(_:_:)`` does.
   public convenience init(
     _ path: String, _ options: LoadOptions = LoadOptions(), precision: Precision = .float32,
     device: Device = .cpu
@@ -50,7 +50,7 @@ public final class Predictor {
 
   /// The most likely classes of the picture in a file, the likeliest first.
   ///
-  /// - Throws: ``MingleError`` that names the file and why it cannot be read.
+  /// - Throws: `MingleError` that names the file and why it cannot be read.
   public func classify(_ path: String, top: Int = 5) throws -> [Prediction] {
     try classify(Image(contentsOf: path), top: top)
   }
@@ -63,7 +63,7 @@ public final class Predictor {
   /// The most likely classes of each of several pictures, computed together.
   ///
   /// - Parameter top: how many classes; all where the model has fewer.
-  /// - Throws: ``MingleError`` if the preprocessing cannot be.
+  /// - Throws: `MingleError` if the preprocessing cannot be.
   public func classify(_ images: [Image], top: Int = 5) throws -> [[Prediction]] {
     guard !images.isEmpty else { return [] }
     let scores = checkpoint.scores(logits(try inputs(images)))
@@ -82,7 +82,7 @@ public final class Predictor {
 
   /// The pictures as the model's input: [B, channels, height, width] on the CPU.
   ///
-  /// - Throws: ``MingleError`` if the preprocessing cannot be.
+  /// - Throws: `MingleError` if the preprocessing cannot be.
   public func inputs(_ images: [Image]) throws -> Tensor {
     .stacked(try images.map { try $0.input(for: checkpoint.preprocessing) })
   }

@@ -15,7 +15,7 @@ import Torch
 /// gets the process's usual ones. A symbolic link stays, and its target is replaced. Devices and pipes
 /// (`/dev/stdout`) cannot be replaced: they are written directly.
 ///
-/// - Throws: ``MingleError`` when the folder is missing or not writable or the disk is full, or what
+/// - Throws: `MingleError` when the folder is missing or not writable or the disk is full, or what
 ///   `body` throws. The temporary file is then gone and the old file untouched.
 package func writeAtomically(
   to path: String, _ body: (FileWriter) throws -> Void

@@ -20,7 +20,7 @@ import Torch
 ///
 /// One process at a time may write a given path.
 ///
-/// - Throws: ``MingleError``, or what `body` throws. `PATH` is then as it was and `PATH.tmp` gone.
+/// - Throws: `MingleError`, or what `body` throws. `PATH` is then as it was and `PATH.tmp` gone.
 package func replaceFolder(at path: String, _ body: (_ folder: String) throws -> Void) throws {
   try replaceFolder(at: path, exchange: exchangeFolders, body)
 }

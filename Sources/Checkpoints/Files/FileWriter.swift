@@ -26,7 +26,7 @@ package final class FileWriter {
     pending.reserveCapacity(Self.capacity)
   }
 
-  /// - Throws: ``MingleError`` (`failed`) when the system refuses, for example on a full disk.
+  /// - Throws: `MingleError` (`failed`) when the system refuses, for example on a full disk.
   package func write(_ bytes: UnsafeRawBufferPointer) throws {
     count += bytes.count
     if pending.count + bytes.count > Self.capacity { try flush() }

@@ -6,7 +6,7 @@ import Torch
 /// - Parameters:
 ///   - limit: The most bytes that the result may have; more is refused before it is allocated.
 ///   - path: The file's name for messages.
-/// - Throws: ``MingleError`` (`badData`) for truncated or corrupt data, a wrong checksum, bytes after
+/// - Throws: `MingleError` (`badData`) for truncated or corrupt data, a wrong checksum, bytes after
 ///   the last member, or more than `limit` bytes.
 package func gunzip(
   _ bytes: UnsafeRawBufferPointer, limit: Int, path: String
@@ -25,7 +25,7 @@ package func gunzip(
 
 /// Unpacks a deflate stream without a header, as in a zip file, of known length.
 ///
-/// - Throws: ``MingleError`` (`badData`) for corrupt data, or another length than `count`.
+/// - Throws: `MingleError` (`badData`) for corrupt data, or another length than `count`.
 package func inflateRaw(
   _ bytes: UnsafeRawBufferPointer, count: Int, path: String
 ) throws -> [UInt8] {
@@ -43,7 +43,7 @@ package func inflateRaw(
 
 /// Unpacks the first `count` bytes, or fewer if there are no more, of a deflate stream.
 ///
-/// - Throws: ``MingleError`` (`badData`) for corrupt data.
+/// - Throws: `MingleError` (`badData`) for corrupt data.
 func inflateRawPrefix(
   _ bytes: UnsafeRawBufferPointer, count: Int, path: String
 ) throws -> [UInt8] {

@@ -4,7 +4,7 @@ extension MappedFile {
   /// The tensor whose row-major elements begin at byte `offset`: without copying, unless the elements
   /// lie at an address that is no multiple of their size.
   ///
-  /// - Throws: ``MingleError`` (`badData`) when the elements leave the file, or are booleans other
+  /// - Throws: `MingleError` (`badData`) when the elements leave the file, or are booleans other
   ///   than 0 and 1. `name` tells which tensor.
   package func tensor(
     at offset: Int, shape: [Int], dtype: DType, name: String

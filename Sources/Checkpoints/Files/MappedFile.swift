@@ -24,7 +24,7 @@ package final class MappedFile: Sendable {
 
   /// Maps an existing file.
   ///
-  /// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when the path
+  /// - Throws: `MingleError` (`missingInput`) when there is no such file, (`badData`) when the path
   ///   is a folder, pipe or device, (`failed`) when it may not be read.
   package init(_ path: String) throws {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
@@ -80,7 +80,7 @@ package final class MappedFile: Sendable {
 
   /// A copy of some bytes.
   ///
-  /// - Throws: ``MingleError`` (`badData`) when the range leaves the file.
+  /// - Throws: `MingleError` (`badData`) when the range leaves the file.
   package func bytes(in range: Range<Int>) throws -> [UInt8] {
     guard range.lowerBound >= 0, range.upperBound <= count else {
       throw MingleError(

@@ -35,7 +35,7 @@ enum PathStatus {
   /// A device, pipe or socket.
   case special
 
-  /// - Throws: ``MingleError`` when the system cannot say, for example for a lack of permission.
+  /// - Throws: `MingleError` when the system cannot say, for example for a lack of permission.
   init(of path: String) throws {
     var status = stat()
     guard stat(path, &status) == 0 else {

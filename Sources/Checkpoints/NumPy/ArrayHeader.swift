@@ -24,7 +24,7 @@ struct ArrayHeader: Sendable {
   /// - Parameters:
   ///   - bytes: The array file's beginning, ``maximumCount`` bytes if it has so many.
   ///   - path: The file's and array's name for messages.
-  /// - Throws: ``MingleError`` (`badData`) for a damaged header, a pickled object array, or a dtype
+  /// - Throws: `MingleError` (`badData`) for a damaged header, a pickled object array, or a dtype
   ///   that Mingle does not read.
   init(_ bytes: [UInt8], path: String) throws {
     func failure(_ what: String, got: String? = nil, next: String) -> MingleError {

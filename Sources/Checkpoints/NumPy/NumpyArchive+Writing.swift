@@ -4,7 +4,7 @@ extension NumpyArchive {
   /// Writes an archive that `numpy.load` reads: members stored, sorted by name, the same tensors
   /// always as the same bytes. An old file is replaced when the new one is complete.
   ///
-  /// - Throws: ``MingleError`` (`usage`) for a bfloat16 tensor, which NumPy does not have, or a name
+  /// - Throws: `MingleError` (`usage`) for a bfloat16 tensor, which NumPy does not have, or a name
   ///   of more than 65,000 bytes; (`failed`) when the file cannot be written. Nothing is left behind
   ///   then.
   public static func write(_ tensors: [String: Tensor], to path: String) throws {

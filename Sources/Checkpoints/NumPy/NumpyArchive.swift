@@ -16,7 +16,7 @@ public struct NumpyArchive: TensorArchive {
 
   /// Maps the file and checks its directory and the header of each array.
   ///
-  /// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when it is
+  /// - Throws: `MingleError` (`missingInput`) when there is no such file, (`badData`) when it is
   ///   damaged, or has a member that is no array of numbers or of a dtype that Mingle does not read.
   public init(at path: String) throws { try self.init(ZipReader(MappedFile(path))) }
 

@@ -25,7 +25,7 @@ struct LegacyPyTorch {
 
   /// Reads the pickles and finds the storages.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for a damaged file, or one that holds more than weights.
+  /// - Throws: `MingleError` (`badData`) for a damaged file, or one that holds more than weights.
   init(_ file: MappedFile) throws {
     (pickle, places) = try file.withUnsafeBytes { bytes in
       var position = 0

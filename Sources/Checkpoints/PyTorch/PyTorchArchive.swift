@@ -25,7 +25,7 @@ public struct PyTorchArchive: TensorArchive {
   ///
   /// - Parameter part: the name under which the wanted weights are ("model_ema"), where the file has
   ///   several; nil for the first of the names above.
-  /// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when it is
+  /// - Throws: `MingleError` (`missingInput`) when there is no such file, (`badData`) when it is
   ///   damaged, has no weights, or asks for anything that Mingle does not know to be harmless.
   public init(at path: String, part: String? = nil) throws {
     try self.init(MappedFile(path), part: part)

@@ -32,7 +32,7 @@ final class PyTorchStorages: Sendable {
   /// Checks that the file holds the storages of these tensors, and that rearranging their elements
   /// takes no more memory than an honest file could ask for.
   ///
-  /// - Throws: ``MingleError`` (`badData`), naming the tensor.
+  /// - Throws: `MingleError` (`badData`), naming the tensor.
   func check(_ tensors: StateDictionary) throws {
     func failure(_ what: String, expected: String? = nil, got: String? = nil) -> MingleError {
       MingleError(

@@ -31,7 +31,7 @@ struct StateDictionary {
   /// - Parameters:
   ///   - part: the name of the wanted part; nil for the preferred one.
   ///   - path: The file's name for messages.
-  /// - Throws: ``MingleError`` (`badData`) if there are no weights, or tensors that cannot be read.
+  /// - Throws: `MingleError` (`badData`) if there are no weights, or tensors that cannot be read.
   init(in pickle: Pickle, part: String?, path: String) throws {
     var search = Search(objects: pickle.objects)
     guard let found = search.weights(in: pickle.root, part: part) else {

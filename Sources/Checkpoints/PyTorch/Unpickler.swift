@@ -24,7 +24,7 @@ struct Unpickler {
   /// Reads the pickle that begins at `position`, which is then after it.
   ///
   /// - Parameter path: The file's name for messages.
-  /// - Throws: ``MingleError`` (`badData`) for a damaged pickle, and for one that asks for anything
+  /// - Throws: `MingleError` (`badData`) for a damaged pickle, and for one that asks for anything
   ///   else than weights.
   static func load(
     _ bytes: UnsafeRawBufferPointer, at position: inout Int, path: String

@@ -6,7 +6,7 @@ extension Safetensors {
   /// The same tensors and metadata always give the same bytes, those of the reference writer
   /// (version 0.8): larger elements first, then by name. One tensor at a time is brought to the CPU.
   ///
-  /// - Throws: ``MingleError`` when the file cannot be written; nothing is left behind then.
+  /// - Throws: `MingleError` when the file cannot be written; nothing is left behind then.
   public static func write(
     _ tensors: [String: Tensor], metadata: [String: String] = [:], to path: String
   ) throws {

@@ -9,7 +9,7 @@ public struct Safetensors: TensorArchive {
 
   /// Maps the file and checks its header.
   ///
-  /// - Throws: ``MingleError`` (`missingInput`) when there is no such file, (`badData`) when it is not
+  /// - Throws: `MingleError` (`missingInput`) when there is no such file, (`badData`) when it is not
   ///   a valid safetensors file or has a dtype that Mingle does not read.
   public init(at path: String) throws { try self.init(MappedFile(path)) }
 

@@ -23,7 +23,7 @@ struct SafetensorsHeader {
 
   /// Reads and checks the header; tensor data is not touched.
   ///
-  /// - Throws: ``MingleError`` (`badData`), for a header that is not valid or does not describe this
+  /// - Throws: `MingleError` (`badData`), for a header that is not valid or does not describe this
   ///   file exactly: every byte after the header must belong to one tensor.
   init(reading file: MappedFile) throws {
     func failure(_ what: String, expected: String? = nil, got: String? = nil) -> MingleError {

@@ -26,7 +26,7 @@ package struct ZipReader: Sendable {
 
   /// Reads and checks the directory; members are not unpacked.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for a file that is no zip archive, or a damaged one.
+  /// - Throws: `MingleError` (`badData`) for a file that is no zip archive, or a damaged one.
   package init(_ file: MappedFile) throws {
     self.file = file
     members = try file.withUnsafeBytes { bytes in
@@ -37,7 +37,7 @@ package struct ZipReader: Sendable {
 
   /// A member's unpacked bytes.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for damaged data or a wrong checksum.
+  /// - Throws: `MingleError` (`badData`) for damaged data or a wrong checksum.
   package func bytes(of member: Member) throws -> [UInt8] {
     let bytes =
       member.isCompressed
@@ -51,7 +51,7 @@ package struct ZipReader: Sendable {
 
   /// The first unpacked bytes of a member, at most `count`; their checksum cannot be checked.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for damaged data.
+  /// - Throws: `MingleError` (`badData`) for damaged data.
   package func prefix(of member: Member, count: Int) throws -> [UInt8] {
     let count = min(count, member.count)
     guard member.isCompressed else {
@@ -64,7 +64,7 @@ package struct ZipReader: Sendable {
 
   /// Compares a stored member's checksum, for those who read its `range` themselves.
   ///
-  /// - Throws: ``MingleError`` (`badData`) when it is wrong.
+  /// - Throws: `MingleError` (`badData`) when it is wrong.
   package func checkStored(_ member: Member) throws {
     try withPackedBytes(of: member) { try check($0, of: member) }
   }

@@ -10,7 +10,7 @@ struct ZipWriter {
 
   /// Adds a member of `header` and then `content`.
   ///
-  /// - Throws: ``MingleError`` when the file cannot be written.
+  /// - Throws: `MingleError` when the file cannot be written.
   mutating func add(
     _ name: String, header: [UInt8], content: UnsafeRawBufferPointer
   ) throws {

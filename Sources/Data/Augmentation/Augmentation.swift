@@ -110,7 +110,7 @@ public struct RandAugment: Codable, Hashable, Sendable {
 }
 
 extension Augmentation {
-  /// - Throws: ``MingleError`` (`usage`) that names the first value out of range.
+  /// - Throws: `MingleError` (`usage`) that names the first value out of range.
   public func validate() throws {
     func check(_ name: String, _ value: Double, _ range: ClosedRange<Double>) throws {
       if range.contains(value) { return }

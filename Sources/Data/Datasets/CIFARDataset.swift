@@ -20,7 +20,7 @@ public struct CIFARDataset: ImageDataset {
   private let starts: [Int]
   private let labelBytes: Int
 
-  /// - Throws: ``MingleError`` (`badData`) when a file is no whole number of records, files have
+  /// - Throws: `MingleError` (`badData`) when a file is no whole number of records, files have
   ///   different layouts, or a label is out of range.
   public init(_ paths: [String], name: String, classNames: [String]? = nil) throws {
     var files: [MappedFile] = []

@@ -13,7 +13,7 @@ public struct IDXDataset: ImageDataset {
   private let width: Int
   private let images: FileContents
 
-  /// - Throws: ``MingleError`` (`badData`) for a wrong magic number or length, unequal counts, or a
+  /// - Throws: `MingleError` (`badData`) for a wrong magic number or length, unequal counts, or a
   ///   label out of range.
   public init(images imagePath: String, labels labelPath: String, classNames: [String]? = nil)
     throws

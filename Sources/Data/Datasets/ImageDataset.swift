@@ -14,7 +14,7 @@ public protocol ImageDataset: Sendable {
   func label(at index: Int) -> Int
   /// What to call the sample in messages: its file, or its place in a file.
   func sampleName(at index: Int) -> String
-  /// - Throws: ``MingleError`` that names the file and the reason.
+  /// - Throws: `MingleError` that names the file and the reason.
   func image(at index: Int) throws -> Image
 }
 
@@ -53,7 +53,7 @@ extension ImageDataset {
   /// rounded, but leaves at least one sample to the first and, where a class has two, takes one.
   /// The same seed gives the same parts.
   ///
-  /// - Throws: ``MingleError`` (`usage`) unless `fraction` is between 0 and 1; (`badData`) when the
+  /// - Throws: `MingleError` (`usage`) unless `fraction` is between 0 and 1; (`badData`) when the
   ///   second part would be empty.
   public func split(
     holdingOut fraction: Double, seed: UInt64

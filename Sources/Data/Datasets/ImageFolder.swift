@@ -14,7 +14,7 @@ public struct ImageFolder: ImageDataset {
 
   /// - Parameter classNames: The classes of a model or a training part, in label order; folders
   ///   with other names are then refused, and a class may be missing.
-  /// - Throws: ``MingleError`` (`missingInput`) when there is no such folder; (`badData`) for an
+  /// - Throws: `MingleError` (`missingInput`) when there is no such folder; (`badData`) for an
   ///   empty class folder, no class folders, or a picture in a format that Mingle does not read.
   public init(_ path: String, classNames: [String]? = nil) throws {
     let folders = try FolderListing(path).folders.inClassOrder()

@@ -12,7 +12,7 @@ public struct ImageTar: ImageDataset {
   private let members: [TarMember]
   private let file: MappedFile
 
-  /// - Throws: ``MingleError`` (`badData`) for a damaged or compressed tar file, no pictures, and
+  /// - Throws: `MingleError` (`badData`) for a damaged or compressed tar file, no pictures, and
   ///   a picture in a format that Mingle does not read.
   public init(_ path: String, classNames: [String]? = nil) throws {
     let contents = try TarContents(path)
@@ -103,7 +103,7 @@ struct TarContents {
 
   /// The first folders when these are parts (`train`, `test`), not classes.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for other folders beside them.
+  /// - Throws: `MingleError` (`badData`) for other folders beside them.
   func parts() throws -> [DatasetSplit: String]? {
     var parts: [DatasetSplit: String] = [:]
     var stray: String?

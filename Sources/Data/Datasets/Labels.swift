@@ -24,7 +24,7 @@ struct Labels: Sendable {
 
   /// Classes known by number: 0 ..< `count`, or more when `known` has more names.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for a label without a name.
+  /// - Throws: `MingleError` (`badData`) for a label without a name.
   init(numbers: [Int], names known: [String]?, in place: String) throws {
     let largest = numbers.max() ?? 0
     classNames = known ?? (0...largest).map(String.init)

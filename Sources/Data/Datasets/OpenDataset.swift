@@ -40,7 +40,7 @@ public enum DatasetSplit: String, Codable, Sendable, CaseIterable {
 ///
 /// - Parameter classNames: The classes in label order, for example a trained model's; data with
 ///   other classes are refused, and some may be missing.
-/// - Throws: ``MingleError`` (`missingInput`) when there is nothing at `path` or no such part;
+/// - Throws: `MingleError` (`missingInput`) when there is nothing at `path` or no such part;
 ///   (`badData`) when the form is unknown or the data are damaged.
 public func openDataset(
   at path: String, split: DatasetSplit = .train, classNames: [String]? = nil
@@ -62,7 +62,7 @@ public func openDataset(
 
 /// The parts that the data at `path` have; nil for data without parts of their own.
 ///
-/// - Throws: ``MingleError`` as ``openDataset(at:split:classNames:)`` does.
+/// - Throws: `MingleError` as ``openDataset(at:split:classNames:)`` does.
 public func datasetParts(at path: String) throws -> Set<DatasetSplit>? {
   try DatasetSource(path).parts
 }
@@ -70,7 +70,7 @@ public func datasetParts(at path: String) throws -> Set<DatasetSplit>? {
 /// Opens the data at `path` for training and validation: its own parts (`val`, else `test`), or
 /// else a stratified split that holds out `fraction` of each class by `seed`.
 ///
-/// - Throws: ``MingleError`` as ``openDataset(at:split:classNames:)`` does.
+/// - Throws: `MingleError` as ``openDataset(at:split:classNames:)`` does.
 public func openTrainingData(
   at path: String, holdingOut fraction: Double = 0.2, seed: UInt64 = 0, classNames: [String]? = nil
 ) throws -> (train: any ImageDataset, test: any ImageDataset) {
@@ -208,7 +208,7 @@ extension DatasetSource {
 
   /// Folders named train and test (or val) that hold class folders.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for other folders beside them.
+  /// - Throws: `MingleError` (`badData`) for other folders beside them.
   private static func partFolders(
     _ listing: FolderListing, in path: String
   ) throws -> DatasetSource? {
@@ -226,7 +226,7 @@ extension DatasetSource {
 /// Whether folders with the names of `splits` are parts, not classes that are called so.
 ///
 /// - Parameter stray: a folder beside them that is no part.
-/// - Throws: ``MingleError`` (`badData`) for a stray folder beside a training and a testing part: as
+/// - Throws: `MingleError` (`badData`) for a stray folder beside a training and a testing part: as
 ///   a class it would make the parts classes, too.
 func areParts(_ splits: Set<DatasetSplit>, beside stray: String?) throws -> Bool {
   guard splits.contains(.train) else { return false }

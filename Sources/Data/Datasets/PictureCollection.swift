@@ -9,7 +9,7 @@ public struct PictureCollection: ImageDataset {
 
   /// One picture, or a folder that holds pictures itself; nil for anything else.
   ///
-  /// - Throws: ``MingleError`` (`missingInput`) when there is nothing at `path`.
+  /// - Throws: `MingleError` (`missingInput`) when there is nothing at `path`.
   public init?(at path: String) throws {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {

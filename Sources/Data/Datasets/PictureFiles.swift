@@ -5,7 +5,7 @@ import Torch
 /// The pictures at `path`: the file itself, or all files below the folder that are named like
 /// pictures, sorted, also those in formats that Mingle does not read.
 ///
-/// - Throws: ``MingleError`` (`missingInput`) when there is nothing; (`badData`) for a folder without
+/// - Throws: `MingleError` (`missingInput`) when there is nothing; (`badData`) for a folder without
 ///   pictures, or folders nested more than 16 deep.
 public func pictureFiles(at path: String) throws -> [String] {
   var isFolder: ObjCBool = false

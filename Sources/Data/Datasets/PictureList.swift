@@ -15,7 +15,7 @@ public struct PictureList: ImageDataset {
   private let labels: [Int]
   private let files: [String]
 
-  /// - Throws: ``MingleError`` (`badData`) for a row without path or class, no rows, or a format
+  /// - Throws: `MingleError` (`badData`) for a row without path or class, no rows, or a format
   ///   that Mingle does not read; (`missingInput`) when the first picture is not there.
   public init(_ path: String, classNames: [String]? = nil) throws {
     try self.init(FileContents(path), classNames: classNames)

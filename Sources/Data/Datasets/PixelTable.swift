@@ -13,7 +13,7 @@ public struct PixelTable: ImageDataset {
   private let side: Int
   private let pixels: [UInt8]
 
-  /// - Throws: ``MingleError`` (`badData`) for a row of another length, a field that is no number, a
+  /// - Throws: `MingleError` (`badData`) for a row of another length, a field that is no number, a
   ///   label that is no whole number, values outside 0 to 255, or no square number of pixels.
   public init(_ path: String, classNames: [String]? = nil) throws {
     try self.init(FileContents(path), classNames: classNames)

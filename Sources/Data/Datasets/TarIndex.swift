@@ -9,7 +9,7 @@ struct TarMember: Hashable, Sendable {
 
 /// The regular files of a tar file: ustar, pax and GNU long names, sizes above 8 GiB.
 ///
-/// - Throws: ``MingleError`` (`badData`) for a wrong checksum, a size past the end of the file, a
+/// - Throws: `MingleError` (`badData`) for a wrong checksum, a size past the end of the file, a
 ///   file without its end mark, and a picture that is stored as a link or with holes.
 func tarMembers(of file: MappedFile) throws -> [TarMember] {
   try file.withUnsafeBytes { try TarReader(bytes: $0, place: file.path).members() }

@@ -10,7 +10,7 @@ extension Image {
 
   /// Decodes a JPEG or PNG file.
   ///
-  /// - Throws: ``MingleError`` that names the file and the reason; see ``init(decoding:named:pixelLimit:)``.
+  /// - Throws: `MingleError` that names the file and the reason; see ``init(decoding:named:pixelLimit:)``.
   public init(contentsOf path: String, pixelLimit: Int = defaultPixelLimit) throws {
     let file = try MappedFile(path)
     self = try file.withUnsafeBytes {
@@ -25,7 +25,7 @@ extension Image {
   /// of 16 bits the high byte is taken. Bytes equal those of libjpeg-turbo's accurate integer
   /// transform with smooth chroma upsampling.
   ///
-  /// - Throws: ``MingleError`` (`badData`) for another format, a damaged or truncated file, or a
+  /// - Throws: `MingleError` (`badData`) for another format, a damaged or truncated file, or a
   ///   header with more than `pixelLimit` pixels, which is refused before anything is allocated.
   public init(
     decoding data: some ContiguousBytes, named name: String, pixelLimit: Int = defaultPixelLimit
@@ -50,7 +50,7 @@ extension Image {
 
   /// The picture as a PNG file.
   ///
-  /// - Throws: ``MingleError`` (`failed`) when libpng refuses (a side above a million pixels).
+  /// - Throws: `MingleError` (`failed`) when libpng refuses (a side above a million pixels).
   public func encodedAsPNG() throws -> [UInt8] {
     var bytes: UnsafeMutablePointer<UInt8>?
     var count = 0

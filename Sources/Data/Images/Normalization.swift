@@ -25,7 +25,7 @@ struct Normalization: Sendable {
 extension Image {
   /// The model's input for this picture: float32 [C, H, W], resized, cropped and normalised.
   ///
-  /// - Throws: ``MingleError`` (`usage`) when `preprocessing` cannot be.
+  /// - Throws: `MingleError` (`usage`) when `preprocessing` cannot be.
   public func input(for preprocessing: Preprocessing) throws -> Tensor {
     try preprocessing.checkForPictures()
     let size = preprocessing.imageSize
@@ -40,7 +40,7 @@ extension Image {
 }
 
 extension Preprocessing {
-  /// - Throws: ``MingleError`` (`usage`) unless sizes, crop and normalisation fit pictures.
+  /// - Throws: `MingleError` (`usage`) unless sizes, crop and normalisation fit pictures.
   func checkForPictures() throws {
     func failure(_ what: String, expected: String, got: String) -> MingleError {
       MingleError(.usage, what, in: "preprocessing", expected: expected, got: got)

@@ -14,7 +14,7 @@ public final class BatchLoader: Sendable {
   private let normalization: Normalization
   private let cache: ImageCache?
 
-  /// - Throws: ``MingleError`` (`usage`) for options or an augmentation that cannot be; (`badData`)
+  /// - Throws: `MingleError` (`usage`) for options or an augmentation that cannot be; (`badData`)
   ///   when there is no sample, or fewer than a batch and short ones are dropped.
   public init(
     _ dataset: any ImageDataset, preprocessing: Preprocessing, augmentation: Augmentation = .none,

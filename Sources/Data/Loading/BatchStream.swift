@@ -43,7 +43,7 @@ public final class BatchStream: Sendable {
   /// Waits for the next batch; nil at the epoch's end. With `skipsBroken`, a batch of which no sample
   /// can be read is passed over.
   ///
-  /// - Throws: ``MingleError`` that names the first sample, in the epoch's order, that cannot be
+  /// - Throws: `MingleError` that names the first sample, in the epoch's order, that cannot be
   ///   read, or the data when none of a whole epoch's samples can be; the stream then ends.
   public func next() throws -> Batch? {
     while let result = queue.next() {

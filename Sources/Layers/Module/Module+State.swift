@@ -79,7 +79,7 @@ extension Module {
   /// Copies `tensors` into the parameters and buffers of the same keys.
   ///
   /// - Parameter place: where the tensors come from, for the error.
-  /// - Throws: ``MingleError`` unless keys and shapes fit exactly; nothing is changed then.
+  /// - Throws: `MingleError` unless keys and shapes fit exactly; nothing is changed then.
   public func load(_ tensors: [String: Tensor], from place: String? = nil) throws {
     let report = report(on: tensors)
     guard report.fits else { throw report.error(in: place) }

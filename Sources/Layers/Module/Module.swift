@@ -83,12 +83,12 @@ extension Module {
 
   /// Freezes the parameters at and below each of `paths`: "blocks.1", "head.bias" (all, without).
   ///
-  /// - Throws: ``MingleError`` for a path without parameters; nothing is changed then.
+  /// - Throws: `MingleError` for a path without parameters; nothing is changed then.
   public func freeze(_ paths: [String] = [""]) throws { try setFrozen(true, paths) }
 
   /// Trains the parameters at and below each of `paths` (all, without paths) again.
   ///
-  /// - Throws: ``MingleError`` for a path without parameters; nothing is changed then.
+  /// - Throws: `MingleError` for a path without parameters; nothing is changed then.
   public func unfreeze(_ paths: [String] = [""]) throws { try setFrozen(false, paths) }
 
   private func setFrozen(_ frozen: Bool, _ paths: [String]) throws {

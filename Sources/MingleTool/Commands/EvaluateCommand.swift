@@ -110,7 +110,7 @@ extension DatasetSplit: ExpressibleByArgument {}
 /// Opens data whose classes must be those of a model, or some of them.
 ///
 /// - Parameter open: opens the data with the given class order, or its own.
-/// - Throws: ``MingleError`` (`badData`) that names the classes that do not fit.
+/// - Throws: `MingleError` (`badData`) that names the classes that do not fit.
 func openDataset(
   in path: String, fitting checkpoint: ModelCheckpoint,
   _ open: ([String]?) throws -> any ImageDataset

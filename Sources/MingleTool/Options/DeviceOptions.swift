@@ -12,7 +12,7 @@ struct DeviceOptions: ParsableArguments {
 
   /// Sets the number of threads and checks the device.
   ///
-  /// - Throws: ``MingleError`` for a device that is not there.
+  /// - Throws: `MingleError` for a device that is not there.
   func start() throws -> Device {
     try DeviceOptions.use(threads: threads)
     return try Device(parsing: device)
@@ -20,7 +20,7 @@ struct DeviceOptions: ParsableArguments {
 
   /// Sets the number of CPU threads, unless it is nil.
   ///
-  /// - Throws: ``MingleError`` for a number that cannot be.
+  /// - Throws: `MingleError` for a number that cannot be.
   static func use(threads: Int?) throws {
     guard let threads else { return }
     guard (1...1024).contains(threads) else {

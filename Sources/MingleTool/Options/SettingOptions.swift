@@ -21,7 +21,7 @@ struct SettingOptions: ParsableArguments {
 
   /// All changes by field.
   ///
-  /// - Throws: ``MingleError`` where a field is given twice.
+  /// - Throws: `MingleError` where a field is given twice.
   func fields() throws -> [String: String] {
     var given = settings.map { ($0.key, $0.value) }
     if let imageSize { given.append(("image_size", "\(imageSize)")) }

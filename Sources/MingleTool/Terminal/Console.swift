@@ -15,7 +15,7 @@ struct BrokenPipe: Error {}
 enum Console {
   /// Writes `text` and a newline to standard output.
   ///
-  /// - Throws: ``BrokenPipe``, or ``MingleError`` when the output cannot be written (a full disk).
+  /// - Throws: ``BrokenPipe``, or `MingleError` when the output cannot be written (a full disk).
   static func print(_ text: String) throws {
     try write(Array((text + "\n").utf8), to: STDOUT_FILENO)
   }

@@ -43,8 +43,8 @@ final class TrainingProgress {
         + "  validation loss \(report.validation.loss.map { decimal($0, 4) } ?? "-")"
         + "  accuracy \(percent(report.validation.accuracy))"
         + (report.isBest ? "  best" : "      ")
-        + "  \(shares(report.experts))\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.seconds))"
-    )
+        + "  \(shares(report.experts))\(decimal(report.imagesPerSecond, 0)) images/s"
+        + "  \(duration(report.seconds))")
   }
 
   /// "experts 2.1 to 40.3 %  ": the shares of the least and the most used; nothing without experts.

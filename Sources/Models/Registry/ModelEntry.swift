@@ -28,7 +28,7 @@ public struct ModelEntry: Sendable {
   /// - Parameters:
   ///   - settings: fields to change, by their names in the configuration: `["classes": "10"]`.
   ///   - generator: draws the first weights; nil leaves them unset, to be loaded.
-  /// - Throws: ``MingleError`` for an unknown field, a value that cannot be read, or sizes that do
+  /// - Throws: `MingleError` for an unknown field, a value that cannot be read, or sizes that do
   ///   not fit each other.
   public func model(
     settings: [String: String] = [:], generator: Generator?
@@ -38,7 +38,7 @@ public struct ModelEntry: Sendable {
 
   /// Builds a model of this family from `base`, a configuration that was saved with weights.
   ///
-  /// - Throws: ``MingleError`` also where the weights would not fit into the machine's memory.
+  /// - Throws: `MingleError` also where the weights would not fit into the machine's memory.
   func model(
     _ base: any VisionConfiguration, settings: [String: String], generator: Generator?
   ) throws -> any VisionModel {
@@ -160,7 +160,7 @@ extension VisionModel {
 
   /// The configuration that `file` holds as JSON text.
   ///
-  /// - Throws: ``MingleError`` (`badData`) if it cannot be read, or cannot be.
+  /// - Throws: `MingleError` (`badData`) if it cannot be read, or cannot be.
   static func savedConfiguration(_ text: String, in file: String) throws -> Configuration {
     try savedValue(Configuration.self, "configuration", from: text, in: file) {
       try $0.validate()

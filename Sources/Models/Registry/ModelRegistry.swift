@@ -11,7 +11,7 @@ public enum ModelRegistry {
 
   /// The model called `name`.
   ///
-  /// - Throws: ``MingleError`` with the nearest names.
+  /// - Throws: `MingleError` with the nearest names.
   public static func entry(_ name: String) throws -> ModelEntry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
     throw MingleError(

@@ -7,7 +7,7 @@ func roundedChannels(_ channels: Double, limit: Double = 0.9) -> Int {
   return Double(nearest) < limit * channels ? nearest + 8 : nearest
 }
 
-/// - Throws: ``MingleError`` unless `list` has as many values as the list of the field `other`.
+/// - Throws: `MingleError` unless `list` has as many values as the list of the field `other`.
 func requireLength<Value>(
   _ field: String, _ list: [Value], of other: String, _ count: Int
 ) throws {

@@ -14,7 +14,7 @@ public struct ImageSize: Hashable, Sendable {
 
   /// Reads `96` or `96x160`.
   ///
-  /// - Throws: ``MingleError`` for anything else than one or two positive numbers.
+  /// - Throws: `MingleError` for anything else than one or two positive numbers.
   public init(parsing text: String) throws {
     let sides = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
     guard let height = sides.first ?? nil, let width = sides.last ?? nil, sides.count <= 2,

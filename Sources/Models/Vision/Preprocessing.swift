@@ -38,7 +38,7 @@ public struct Preprocessing: Codable, Hashable, Sendable {
       mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
   }
 
-  /// - Throws: ``MingleError`` unless crop and normalisation can be, and fit a model's channels.
+  /// - Throws: `MingleError` unless crop and normalisation can be, and fit a model's channels.
   func validate(channels: Int) throws {
     try requireField("crop_fraction", cropFraction, in: 0.01...1)
     guard mean.count == channels, standardDeviation.count == channels else {

@@ -9,7 +9,7 @@ public protocol VisionConfiguration: Codable, Hashable, Sendable {
   var inputChannels: Int { get set }
   var classes: Int { get set }
 
-  /// - Throws: ``MingleError`` naming the field whose value cannot be.
+  /// - Throws: `MingleError` naming the field whose value cannot be.
   func validate() throws
 }
 
@@ -45,7 +45,7 @@ public protocol VisionModel: Module, SendableMetatype {
   var head: Linear { get }
 
   /// - Parameter generator: draws the first weights; nil leaves them unset, to be loaded.
-  /// - Throws: ``MingleError`` for a configuration that cannot be.
+  /// - Throws: `MingleError` for a configuration that cannot be.
   init(_ configuration: Configuration, generator: Generator?) throws
 
   /// The last map as one vector for each image: [B, S, C] or [B, C, H, W] -> [B, C].
@@ -81,7 +81,7 @@ extension VisionModel {
 
   /// The outputs of the named stages, in the order of the names.
   ///
-  /// - Throws: ``MingleError`` for a name that is no stage.
+  /// - Throws: `MingleError` for a name that is no stage.
   public func intermediates(_ images: Tensor, at names: [String]) throws -> [Tensor] {
     let all = stages
     if let unknown = names.first(where: { name in !all.contains { $0.name == name } }) {
@@ -156,7 +156,7 @@ extension VisionConfiguration {
 
   /// The grid of patches.
   ///
-  /// - Throws: ``MingleError`` unless the patches tile the image; names the nearest size that they do.
+  /// - Throws: `MingleError` unless the patches tile the image; names the nearest size that they do.
   func grid(patch: ImageSize) throws -> ImageSize {
     guard imageSize.height % patch.height == 0, imageSize.width % patch.width == 0 else {
       let good = ImageSize(

@@ -31,7 +31,7 @@ public struct ModelCheckpoint {
 
   /// A registered model with first weights drawn from `generator`.
   ///
-  /// - Throws: ``MingleError`` for a name or setting that is not known.
+  /// - Throws: `MingleError` for a name or setting that is not known.
   public static func fresh(
     _ name: String, settings: [String: String] = [:], generator: Generator
   ) throws -> ModelCheckpoint {
@@ -76,7 +76,7 @@ public struct LoadOptions {
 extension ModelCheckpoint {
   /// Writes one safetensors file; an old one is replaced when the new one is complete.
   ///
-  /// - Throws: ``MingleError`` if the file cannot be written, or the preprocessing does not fit the
+  /// - Throws: `MingleError` if the file cannot be written, or the preprocessing does not fit the
   ///   model; nothing is left behind then.
   public func write(to path: String) throws {
     try preprocessing.validate(channels: model.configuration.inputChannels)
@@ -118,7 +118,7 @@ extension ModelCheckpoint {
   /// Reads weights in Mingle's, timm's or the family's foreign layouts (safetensors, npz or a
   /// file of PyTorch), or the best weights of a run's folder.
   ///
-  /// - Throws: ``MingleError`` where the file is damaged or does not fit the model, with what was
+  /// - Throws: `MingleError` where the file is damaged or does not fit the model, with what was
   ///   expected, what came and what to do next.
   public static func load(
     _ path: String, _ options: LoadOptions = LoadOptions()

@@ -8,7 +8,7 @@ extension ModelEntry {
   /// A model with the weights `tensors` of `file`, after what `options` ask for.
   ///
   /// - Parameter saved: the configuration that the file tells, if it does.
-  /// - Throws: ``MingleError`` for weights that do not fit, and settings that cannot be.
+  /// - Throws: `MingleError` for weights that do not fit, and settings that cannot be.
   func loading(
     _ tensors: [String: Tensor], from file: String, saved: (any VisionConfiguration)?,
     _ options: LoadOptions

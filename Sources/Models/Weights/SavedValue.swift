@@ -4,7 +4,7 @@ import Torch
 /// A value that `file` holds as JSON text.
 ///
 /// - Parameter check: throws for a value that cannot be.
-/// - Throws: ``MingleError`` (`badData`) naming the file, whatever is wrong with the text.
+/// - Throws: `MingleError` (`badData`) naming the file, whatever is wrong with the text.
 func savedValue<Value: Decodable>(
   _ type: Value.Type, _ what: String, from text: String, in file: String,
   check: (Value) throws -> Void = { _ in }

@@ -14,7 +14,7 @@ public struct WeightLayout: Sendable {
   /// Tensors of this layout in Mingle's.
   ///
   /// - Parameter place: where the tensors come from, for the error.
-  /// - Throws: ``MingleError`` for a key that the layout does not know, or of a wrong rank.
+  /// - Throws: `MingleError` for a key that the layout does not know, or of a wrong rank.
   public func imported(
     _ tensors: [String: Tensor], from place: String? = nil
   ) throws -> [String: Tensor] {
@@ -28,7 +28,7 @@ public struct WeightLayout: Sendable {
 
   /// Tensors of Mingle's layout in this one.
   ///
-  /// - Throws: ``MingleError`` for a key that the layout does not know, or of a wrong rank.
+  /// - Throws: `MingleError` for a key that the layout does not know, or of a wrong rank.
   public func exported(_ tensors: [String: Tensor]) throws -> [String: Tensor] {
     try mapped(tensors, fromOwn)
   }

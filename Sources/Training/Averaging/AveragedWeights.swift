@@ -22,7 +22,7 @@ public final class AveragedWeights {
 
   /// Starts from the model's weights as they are; the model must be on its device.
   ///
-  /// - Throws: ``MingleError`` unless `decay` is from 0 up to 1.
+  /// - Throws: `MingleError` unless `decay` is from 0 up to 1.
   public init(of model: any Module, decay: Double, warmsUp: Bool = true) throws {
     try requireSetting("ema_decay", decay, "0 up to 1") { 0 <= $0 && $0 < 1 }
     self.decay = decay
@@ -72,7 +72,7 @@ public final class AveragedWeights {
 
   /// Continues where `tensors`, a saved ``state``, were taken.
   ///
-  /// - Throws: ``MingleError`` unless names, shapes and dtypes are these averages'; nothing is
+  /// - Throws: `MingleError` unless names, shapes and dtypes are these averages'; nothing is
   ///   changed then.
   public func restore(_ tensors: [String: Tensor]) throws {
     let own = state

@@ -23,7 +23,7 @@ extension Gradients {
   /// - Parameters:
   ///   - norm: the gradients' norm, as ``clip(toNorm:)`` returns it.
   ///   - step: counted from 0.
-  /// - Throws: ``MingleError`` with step, learning rate and the first bad parameter, unless loss and
+  /// - Throws: `MingleError` with step, learning rate and the first bad parameter, unless loss and
   ///   norm are finite.
   public func requireFinite(loss: Double, norm: Double, step: Int, learningRate: Double) throws {
     guard loss.isFinite, norm.isFinite else {

@@ -17,7 +17,7 @@ public protocol Optimizer: AnyObject {
 
   /// Continues where `tensors`, a saved ``state``, were taken; the next steps are equal to the bit.
   ///
-  /// - Throws: ``MingleError`` unless names, shapes and dtypes are this optimizer's; nothing is
+  /// - Throws: `MingleError` unless names, shapes and dtypes are this optimizer's; nothing is
   ///   changed then.
   func restore(_ tensors: [String: Tensor]) throws
 }

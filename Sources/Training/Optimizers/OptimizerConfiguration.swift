@@ -41,7 +41,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Hashable {
     return copy
   }
 
-  /// - Throws: ``MingleError`` naming the field whose value cannot be.
+  /// - Throws: `MingleError` naming the field whose value cannot be.
   public func validate() throws {
     try requireSetting("momentum", momentum, "0 up to 1") { 0 <= $0 && $0 < 1 }
     try requireSetting("beta1", beta1, "0 up to 1") { 0 <= $0 && $0 < 1 }
@@ -56,7 +56,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Hashable {
 
   /// The optimizer of `model`'s trainable parameters, before its first step.
   ///
-  /// - Throws: ``MingleError`` for a setting that cannot be, or if all parameters are frozen.
+  /// - Throws: `MingleError` for a setting that cannot be, or if all parameters are frozen.
   public func make(for model: any Module) throws -> any Optimizer {
     try validate()
     guard model.namedParameters.contains(where: { !$0.parameter.isFrozen }) else {
@@ -89,7 +89,7 @@ extension OptimizerConfiguration {
   }
 }
 
-/// - Throws: ``MingleError`` unless `value` is finite and `isValid`.
+/// - Throws: `MingleError` unless `value` is finite and `isValid`.
 func requireSetting(
   _ field: String, _ value: Double, _ expected: String, _ isValid: (Double) -> Bool
 ) throws {

@@ -3,7 +3,7 @@ import Torch
 /// Checks that `tensors` have exactly the names, shapes and dtypes of `own`.
 ///
 /// - Parameter what: what they are, for the error: "optimizer's state".
-/// - Throws: ``MingleError`` that names the first difference.
+/// - Throws: `MingleError` that names the first difference.
 func requireFit(
   _ tensors: [String: Tensor], to own: [(name: String, tensor: Tensor)], of what: String
 ) throws {
@@ -27,7 +27,7 @@ func requireFit(
 
 /// The saved number (int64 scalar) `name` of steps or updates.
 ///
-/// - Throws: ``MingleError`` unless it is one that a run can reach.
+/// - Throws: `MingleError` unless it is one that a run can reach.
 func savedCount(_ tensors: [String: Tensor], _ name: String) throws -> Int {
   let count = tensors[name]?.array(of: Int.self).first ?? -1
   guard (0..<1 << 53).contains(count) else {

@@ -4,7 +4,7 @@ import Torch
 extension Recipe {
   /// The model before its first step, for data of the given classes.
   ///
-  /// - Throws: ``MingleError`` for a model, a setting or weights that do not fit.
+  /// - Throws: `MingleError` for a model, a setting or weights that do not fit.
   func initialCheckpoint(classNames: [String]) throws -> ModelCheckpoint {
     var settings = settings
     if let classes = settings["classes"], Int(classes) != classNames.count {

@@ -7,7 +7,7 @@ import Yams
 extension Recipe {
   /// Reads a recipe; a run's `config.yaml` is one.
   ///
-  /// - Throws: ``MingleError`` if the file is missing, is no YAML, or has a key or value that cannot
+  /// - Throws: `MingleError` if the file is missing, is no YAML, or has a key or value that cannot
   ///   be, with the line or the nearest key.
   public init(contentsOf path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {

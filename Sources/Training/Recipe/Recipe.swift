@@ -55,7 +55,7 @@ public struct Recipe: Codable, Hashable, Sendable {
     self.data = data
   }
 
-  /// - Throws: ``MingleError`` naming the field whose value cannot be.
+  /// - Throws: `MingleError` naming the field whose value cannot be.
   public func validate() throws {
     func check(_ field: String, _ value: Int, _ range: ClosedRange<Int>) throws {
       guard range.contains(value) else {

@@ -67,7 +67,7 @@ public struct Schedule: Codable, Sendable, Hashable {
     return milestones.count { $0.count(of: total) <= step }
   }
 
-  /// - Throws: ``MingleError`` naming the field whose value cannot be.
+  /// - Throws: `MingleError` naming the field whose value cannot be.
   public func validate() throws {
     try requireSetting("learning_rate", learningRate, "above 0") { 0 < $0 }
     try requireSetting("minimum", minimum, "0 to the learning rate, \(learningRate)") {

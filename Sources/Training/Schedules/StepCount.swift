@@ -20,7 +20,7 @@ public struct StepCount: Hashable, Sendable {
     return StepCount(value: value)
   }
 
-  /// - Throws: ``MingleError`` unless `value` is from 0 up to 1, or whole.
+  /// - Throws: `MingleError` unless `value` is from 0 up to 1, or whole.
   public init(validating value: Double) throws {
     guard value >= 0, value <= 1e15, value < 1 || value == value.rounded() else {
       throw MingleError(
@@ -32,7 +32,7 @@ public struct StepCount: Hashable, Sendable {
 
   /// Reads `500` or `0.05`.
   ///
-  /// - Throws: ``MingleError`` for anything else.
+  /// - Throws: `MingleError` for anything else.
   public init(parsing text: String) throws {
     try self.init(validating: Double(text) ?? -.infinity)
   }

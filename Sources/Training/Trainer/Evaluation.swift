@@ -8,7 +8,7 @@ import Torch
 ///   - batchLimit: stops after so many batches; nil takes all.
 ///   - onBatch: told the number of batches done; may throw to stop.
 ///   - onBroken: told each sample that was left out.
-/// - Throws: ``MingleError`` for a sample that cannot be read, unless the loader skips such.
+/// - Throws: `MingleError` for a sample that cannot be read, unless the loader skips such.
 public func evaluate(
   _ model: any VisionModel, on loader: BatchLoader, loss: Loss = .softmax,
   precision: Precision = .float32, batchLimit: Int? = nil,

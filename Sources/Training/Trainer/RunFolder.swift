@@ -55,7 +55,7 @@ struct RunFolder {
 
   /// Makes a new run's folder.
   ///
-  /// - Throws: ``MingleError`` if something is there already, or it cannot be written.
+  /// - Throws: `MingleError` if something is there already, or it cannot be written.
   init(creating path: String, recipe: Recipe) throws {
     self.path = path
     let manager = FileManager.default
@@ -83,7 +83,7 @@ struct RunFolder {
 
   /// Opens the folder of a run to go on with.
   ///
-  /// - Throws: ``MingleError`` if there is no run.
+  /// - Throws: `MingleError` if there is no run.
   init(opening path: String) throws {
     self.path = path
     guard FileManager.default.fileExists(atPath: "\(path)/config.yaml") else {

@@ -5,7 +5,7 @@ import Torch
 final class RunLock {
   private let descriptor: CInt
 
-  /// - Throws: ``MingleError`` if another process trains the run in the folder `path`.
+  /// - Throws: `MingleError` if another process trains the run in the folder `path`.
   init(_ path: String) throws {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {

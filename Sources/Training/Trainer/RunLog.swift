@@ -32,7 +32,7 @@ final class RunLog {
     length += UInt64(line.utf8.count + 1)
   }
 
-  /// - Throws: ``MingleError`` if the disk is full.
+  /// - Throws: `MingleError` if the disk is full.
   func flush() throws {
     guard !pending.isEmpty else { return }
     do {

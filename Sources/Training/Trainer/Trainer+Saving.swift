@@ -44,7 +44,7 @@ extension Trainer {
 
   /// Puts everything where the run was saved.
   ///
-  /// - Throws: ``MingleError`` if the files do not belong to this recipe and these data.
+  /// - Throws: `MingleError` if the files do not belong to this recipe and these data.
   func restore(
     _ saved: ModelCheckpoint, _ tensors: [String: Tensor], _ savedState: RunState
   ) throws {

@@ -38,6 +38,7 @@ public final class Trainer {
   let average: AveragedWeights?
   let generator: Generator
   var state = RunState()
+  private let trained: [(name: String, parameter: Parameter)]
   private let routing: RoutingWatch
   private let device: Device
   private let isFastRun: Bool
@@ -45,7 +46,7 @@ public final class Trainer {
   /// Starts a run.
   ///
   /// - Parameter path: the run's folder, which must not hold anything yet; nil keeps nothing.
-  /// - Throws: ``MingleError`` for a recipe, data or weights that do not fit.
+  /// - Throws: `MingleError` for a recipe, data or weights that do not fit.
   public convenience init(
     _ recipe: Recipe, in path: String?, rehearsal: Rehearsal? = nil
   ) throws {
@@ -60,7 +61,7 @@ public final class Trainer {
   /// Goes on with the run in the folder `path`, by its own recipe and with as many CPU threads as it
   /// had (``Engine/threadCount`` is set to that).
   ///
-  /// - Throws: ``MingleError`` if there is no run, if another process trains it, or if its files, its
+  /// - Throws: `MingleError` if there is no run, if another process trains it, or if its files, its
   ///   recipe or its data are not those it was saved with.
   public convenience init(resuming path: String) throws {
     let folder = try RunFolder(opening: path)
@@ -95,6 +96,7 @@ public final class Trainer {
     let model = checkpoint.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
+    trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     routing = RoutingWatch(model)
 
     var options = LoaderOptions.training(
@@ -121,7 +123,7 @@ public final class Trainer {
 
   /// Trains to the end, or until `onEvent` wants to stop.
   ///
-  /// - Throws: ``MingleError`` if loss or gradients are not finite, a picture cannot be read, or the
+  /// - Throws: `MingleError` if loss or gradients are not finite, a picture cannot be read, or the
   ///   disk is full; the run can be resumed from its last save.
   @discardableResult
   public func run(
@@ -259,7 +261,7 @@ public final class Trainer {
     let images = batch.images.to(device)
     var task: Tensor?
     var experts: ExpertUse?
-    let (total, gradients) = valueAndGradient(at: model) { model in
+    let (total, gradients) = valueAndGradient(of: trained) {
       let (logits, record) = routing.record {
         withAutocast(recipe.precision.autocast, on: device) { model.logits(images) }
       }

@@ -85,7 +85,7 @@ extension Mixer {
   /// The paper orders tokens part by part; here tokens stay in row-major order and the columns of
   /// the weights are permuted instead, which is the same function.
   ///
-  /// - Throws: ``MingleError`` if `factor` is less than 1.
+  /// - Throws: `MingleError` if `factor` is less than 1.
   public func enlarged(by factor: Int) throws -> Mixer {
     try requireField("the integer multiple of the image size", factor, in: 1...64)
     let grid = try configuration.grid(patch: configuration.patchSize)

@@ -70,7 +70,7 @@ public struct NFNetConfiguration: VisionConfiguration {
     try requireField("drop_path", dropPath, in: 0...1)
   }
 
-  /// - Throws: ``MingleError`` unless the inner channels of blocks of width `dim` fall into groups.
+  /// - Throws: `MingleError` unless the inner channels of blocks of width `dim` fall into groups.
   private func requireGroups(inside dim: Int) throws {
     let inner = inner(dim)
     guard inner.groups > 0, inner.channels % inner.groups == 0 else {

@@ -28,7 +28,7 @@ public final class FeaturePyramid<Backbone: HierarchicalModel>: ModuleWithEntrie
   }
 
   /// - Parameter generator: draws the first weights; nil leaves them unset, to be loaded.
-  /// - Throws: ``MingleError`` for a configuration that cannot be.
+  /// - Throws: `MingleError` for a configuration that cannot be.
   public convenience init(_ configuration: Backbone.Configuration, generator: Generator?) throws {
     self.init(try Backbone(configuration, generator: generator))
   }
@@ -68,7 +68,7 @@ extension FeaturePyramid {
   /// Reads the weights of a dense-task network or of a classifier, in Mingle's or the family's
   /// foreign layouts.
   ///
-  /// - Throws: ``MingleError`` where the file is damaged or does not fit; nothing is changed then.
+  /// - Throws: `MingleError` where the file is damaged or does not fit; nothing is changed then.
   public func load(weights path: String) throws {
     try loadBackbone(openTensorArchive(at: path).tensors(), from: path)
   }
@@ -77,7 +77,7 @@ extension FeaturePyramid {
   /// of a classifier, whose end is left out and which has no level's norm: those start anew then.
   ///
   /// - Parameter place: where the tensors come from, for the error.
-  /// - Throws: ``MingleError`` unless keys and shapes fit exactly; nothing is changed then.
+  /// - Throws: `MingleError` unless keys and shapes fit exactly; nothing is changed then.
   public func loadBackbone(_ tensors: [String: Tensor], from place: String? = nil) throws {
     let prefix = "backbone."
     let inner = tensors.filter { $0.key.hasPrefix(prefix) }

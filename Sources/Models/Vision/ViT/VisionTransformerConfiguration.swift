@@ -57,7 +57,7 @@ extension VisionTransformerConfiguration {
   public static let base16 = VisionTransformerConfiguration(dim: 768, heads: 12)
 }
 
-/// - Throws: ``MingleError`` unless `heads` heads share `dim` channels equally; names the nearest
+/// - Throws: `MingleError` unless `heads` heads share `dim` channels equally; names the nearest
 ///   number that does.
 func requireHeads(_ heads: Int, dividing dim: Int) throws {
   try requireField("heads", heads, in: 1...65_536)
