@@ -47,7 +47,7 @@ import Testing
       ["train", "--model", name, "--output", folder("run"), "--epochs", "1", "--batch-size", "2"]
         + data + settings)
     #expect(try mingle(["info", name] + settings).contains(name))
-    #expect(try mingle(["evaluate", folder("run")] + data).contains("accuracy"))
+    #expect(try mingle(["evaluate", folder("run")] + data).contains(" right"))
     #expect(try mingle(["predict", folder("run"), "good.png"]).contains(" %  class "))
     _ = try mingle(["features", folder("run"), "good.png", "--output", folder("f.safetensors")])
     try await compareForward(name, folder) { try mingle(["forward", name] + $0) }
