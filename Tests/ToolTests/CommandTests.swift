@@ -46,6 +46,15 @@ import Testing
     }
   }
 
+  @Test func infoTellsSettingsAsSetTakesThem() throws {
+    let text = try Tool.run(["info", "raft_mlp_s_224"]).output
+    let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("settings: ") })
+    let fields = line.dropFirst("settings: ".count).split(separator: " ").map(String.init)
+    #expect(fields.contains("kernels=4+8,2+4,2+4,2") && fields.contains("shortcut=false"))
+    let again = try Tool.run(["info", "raft_mlp_s_224"] + fields.flatMap { ["--set", $0] })
+    #expect(again.output == text, "\(again.errors)")
+  }
+
   @Test func predictAnswersAroundABrokenPicture() async throws {
     let folder = try await Samples.shared.value.folder
     let outcome = try Tool.run(

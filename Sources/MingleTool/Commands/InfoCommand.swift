@@ -45,14 +45,32 @@ struct InfoCommand: ParsableCommand {
       """)
   }
 
-  /// The configuration's fields as `--set` takes them.
+  /// The configuration's fields as `--set` takes them; those without a value are left out.
   private func settingsLine(_ configuration: AnyEncodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let text = String(decoding: try encoder.encode(configuration), as: UTF8.self)
-    return text.dropFirst().dropLast().split(separator: ",\"").map { field in
-      field.replacing("\"", with: "").replacing(":", with: "=", maxReplacements: 1)
-    }.joined(separator: " ")
+    let fields = try JSONDecoder().decode(
+      [String: FieldText?].self, from: JSONEncoder().encode(configuration))
+    return fields.sorted { $0.key < $1.key }
+      .compactMap { key, setting in setting.map { "\(key)=\($0.text)" } }.joined(separator: " ")
+  }
+}
+
+/// A field's value as text: a list as `2,2,6,2`.
+private struct FieldText: Decodable {
+  let text: String
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let values = try? container.decode([FieldText].self) {
+      text = values.map(\.text).joined(separator: ",")
+    } else if let value = try? container.decode(Bool.self) {
+      text = "\(value)"
+    } else if let value = try? container.decode(Int.self) {
+      text = "\(value)"
+    } else if let value = try? container.decode(Double.self) {
+      text = "\(value)"
+    } else {
+      text = try container.decode(String.self)
+    }
   }
 }
 
