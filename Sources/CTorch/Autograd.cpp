@@ -82,6 +82,10 @@ int ct_gradients(const CTTensor *outputs, const CTTensor *outputGradients, int32
     auto gradients = torch::autograd::grad(
         list(outputs, outputCount), list(inputs, inputCount), list(outputGradients, outputCount),
         retainGraph != 0, createGraph != 0, /*allow_unused=*/true);
+    // The gradient of a linear layer's weight is a view, whose base would count as another owner.
+    for (auto &gradient : gradients) {
+      if (gradient.defined() && createGraph == 0) gradient = gradient.variable_data();
+    }
     for (auto &gradient : gradients) {
       if (!gradient.defined()) continue;
       bool isShared = gradient.storage().use_count() > 1;

@@ -90,6 +90,19 @@ struct SendableMemory: @unchecked Sendable {
 }
 
 @Suite @TorchActor struct AutogradTests {
+  @Test func gradientsHaveMemoryOfTheirOwn() throws {
+    let (a, b, cotangent) = (Tensor.ones([2]), Tensor.ones([2]), Tensor.ones([2]))
+    let weight = Tensor.ones([3, 2])
+    for tensor in [a, b, weight] { tensor.setRequiresGradient(true) }
+    let found = gradients(of: [a + b], cotangents: [cotangent], withRespectTo: [a, b])
+    try #require(found[0]).addInPlace(1)
+    #expect(try #require(found[1]).array(of: Float.self) == [1, 1])
+    #expect(cotangent.array(of: Float.self) == [1, 1])
+    let ofWeight = gradients(
+      of: [Tensor.ones([4, 2]).linear(weight).sum()], withRespectTo: [weight])
+    #expect(try #require(ofWeight[0]).isContiguous)
+  }
+
   @Test func gradientOfAProduct() {
     let x = Tensor([1, 2, 3] as [Double])
     let y = Tensor([4, 5, 6] as [Double])

@@ -5,7 +5,7 @@ import CTorch
 /// ```swift
 /// let square = customFunction([x]) { inputs in
 ///   let x = inputs[0]
-///   return ([x * x]) { cotangents in [cotangents[0].map { 2 * x * $0 }] }
+///   return ([x * x], { cotangents in [cotangents[0].map { 2 * x * $0 }] })
 /// }[0]
 /// ```
 ///
