@@ -25,11 +25,9 @@ public struct RoutingBalance: Sendable {
   ///   - logits: the router's, without noise: [M, N].
   ///   - threshold: the k-th largest logit of each item, with noise: [M, 1]; it has a gradient, too.
   init(logits: Tensor, threshold: Tensor, weight: Double) {
-    let experts = Double(logits.shape[1])
     importance = logits.softmax().sum([0])
     // The smoothing stays 1 / N, however strong the noise: without it there would be no gradient.
-    let excess = (logits - threshold) * (experts / 2.0.squareRoot())
-    load = ((excess.erf() + 1) * 0.5).sum([0])
+    load = expectedLoad(logits, threshold, deviation: 1 / Double(logits.shape[1]))
     self.weight = weight
   }
 
@@ -39,6 +37,26 @@ public struct RoutingBalance: Sendable {
   public var loadLoss: Tensor { squaredVariation(load) }
   /// `weight (importanceLoss + loadLoss) / 2`; scalar.
   public var loss: Tensor { (importanceLoss + loadLoss) * (weight / 2) }
+}
+
+/// `sum over items of Phi((logit - threshold) / deviation)`: [M, N], [M, 1] -> [N].
+///
+/// By hand, since libtorch's gradient of `erf` takes ten passes over [M, N], and an exponential whose
+/// underflow is slow.
+private func expectedLoad(_ logits: Tensor, _ threshold: Tensor, deviation: Double) -> Tensor {
+  let scale = 1 / (deviation * 2.0.squareRoot())
+  return customFunction([logits, threshold]) { inputs in
+    // Beyond 5 the error function is +-1 to single precision, and its slope 0.
+    let excess = ((inputs[0] - inputs[1]).multiplyInPlace(scale)).clamped(to: -5...5)
+    let load = excess.erf().addInPlace(1).sum([0]) * 0.5
+    let backward: @Sendable ([Tensor?]) -> [Tensor?] = { gradients in
+      guard let gradient = gradients[0] else { return [nil, nil] }
+      let slope = (excess * excess).multiplyInPlace(-1).exp()
+        .multiplyInPlace(gradient * (scale / Double.pi.squareRoot()))
+      return [slope, -slope.sum([1], keepDimensions: true)]
+    }
+    return ([load], backward)
+  }[0]
 }
 
 private func squaredVariation(_ x: Tensor) -> Tensor {
