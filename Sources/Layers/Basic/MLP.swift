@@ -21,4 +21,9 @@ public final class MLP: Module {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     drop(fc2(drop(activation(fc1(x)))))
   }
+
+  /// The same over the second dimension: [B, I, N] -> [B, O, N].
+  public func overRows(_ x: Tensor) -> Tensor {
+    drop(fc2.overRows(drop(activation(fc1.overRows(x)))))
+  }
 }

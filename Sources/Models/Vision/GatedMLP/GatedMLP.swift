@@ -26,8 +26,7 @@ public final class SpatialGatingUnit: Module {
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, F] -> [B, S, F/2]
     let halves = x.chunked(2, dimension: -1)
-    let gate = proj(norm(halves[1]).transposed(1, 2)).transposed(1, 2)
-    return halves[0] * gate
+    return halves[0] * proj.overRows(norm(halves[1]))
   }
 }
 

@@ -33,8 +33,7 @@ public final class MixerBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
-    let mixed = mlpTokens(norm1(x).transposed(1, 2)).transposed(1, 2)  // S -> D_S -> S
-    let x = x + dropPath(mixed)
+    let x = x + dropPath(mlpTokens.overRows(norm1(x)))  // S -> D_S -> S
     return x + dropPath(mlpChannels(norm2(x)))  // C -> D_C -> C
   }
 }

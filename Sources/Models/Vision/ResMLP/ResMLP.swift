@@ -40,8 +40,7 @@ public final class ResMLPBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
-    let mixed = linearTokens(norm1(x).transposed(1, 2)).transposed(1, 2)  // S -> S
-    let x = x + dropPath(ls1.tensor * mixed)
+    let x = x + dropPath(ls1.tensor * linearTokens.overRows(norm1(x)))  // S -> S
     return x + dropPath(ls2.tensor * mlpChannels(norm2(x)))  // C -> 4C -> C
   }
 }
@@ -67,8 +66,7 @@ public final class ClassMLPLayer: Module {
 
   func callAsFunction(_ token: Tensor, _ x: Tensor) -> Tensor {
     let all = norm1(Tensor.concatenated([token, x], dimension: 1))
-    let gathered = linearTokens(all.transposed(1, 2)).transposed(1, 2)  // 1 + S -> 1
-    let token = token + ls1.tensor * gathered
+    let token = token + ls1.tensor * linearTokens.overRows(all)  // 1 + S -> 1
     return token + ls2.tensor * mlpChannels(norm2(token))
   }
 }
