@@ -47,6 +47,18 @@ import Torch
     #expect(try folder.names() == ["a"])
   }
 
+  @Test func whatAKilledWriterLeftIsFound() throws {
+    let folder = try TemporaryFolder()
+    try writeAtomically(to: folder("a")) { _ in
+      let names = try folder.names()
+      #expect(names.count == 1 && isLeftover(names[0], of: "a"), "\(names)")
+    }
+    let others = ["..tmp", ".a..tmp", ".a.1x9k", ".a.b.1x9k.tmp", ".b.1x9k.tmp", "a"]
+    for name in others + [".a.1x9k.tmp", ".a.0.tmp"] { try folder.write([], to: name) }
+    try removeLeftovers(of: ["a"], in: folder.path)
+    #expect(try folder.names() == others)
+  }
+
   @Test func aFailureLeavesTheOldFile() throws {
     struct Failure: Error {}
     let folder = try TemporaryFolder()

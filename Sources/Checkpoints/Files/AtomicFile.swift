@@ -66,6 +66,25 @@ package func writeAtomically(_ text: String, to path: String) throws {
   try writeAtomically(to: path) { try $0.write(text) }
 }
 
+/// Whether a file called `name` is what a killed ``writeAtomically(to:_:)`` of the file `target`, in
+/// the same folder, left.
+package func isLeftover(_ name: String, of target: String) -> Bool {
+  let start = ".\(target)."
+  let end = ".tmp"
+  guard name.hasPrefix(start), name.hasSuffix(end), name.count > start.count + end.count else {
+    return false
+  }
+  return name.dropFirst(start.count).dropLast(end.count).allSatisfy { $0.isLetter || $0.isNumber }
+}
+
+/// Deletes what killed writers left of the files called `targets` in `folder`. Nobody else may be
+/// writing them.
+package func removeLeftovers(of targets: [String], in folder: String) throws {
+  for name in try entries(of: folder) where targets.contains(where: { isLeftover(name, of: $0) }) {
+    try removeTree("\(folder)/\(name)")
+  }
+}
+
 /// The file that a symbolic link leads to; a path that is no link, or leads nowhere, stays.
 private func resolvingLink(_ path: String) -> String {
   var status = stat()

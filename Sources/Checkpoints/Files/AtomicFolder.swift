@@ -116,7 +116,7 @@ private func synchronizeTree(_ folder: String) throws {
 }
 
 /// The names in a folder, without `.` and `..`.
-private func entries(of folder: String) throws -> [String] {
+func entries(of folder: String) throws -> [String] {
   guard let stream = opendir(folder) else {
     throw MingleError(systemCall: "the folder cannot be read", path: folder)
   }

@@ -51,7 +51,8 @@ struct RunFolder {
   let path: String
   private let lock: RunLock
 
-  private var configuration: String { "\(path)/config.yaml" }
+  private static let configuration = "config.yaml"
+  private static let report = "report.html"
 
   /// Makes a new run's folder.
   ///
@@ -63,13 +64,15 @@ struct RunFolder {
       guard let contents = try? manager.contentsOfDirectory(atPath: path) else {
         throw MingleError(.usage, "a file is where the run's folder should be", in: path)
       }
-      guard contents.isEmpty else {
-        let isRun = contents.contains("config.yaml")
+      // A run that was killed while it wrote its first file is none yet.
+      guard contents.allSatisfy({ isLeftover($0, of: Self.configuration) }) else {
+        let isRun = contents.contains(Self.configuration)
         throw MingleError(
           .usage, isRun ? "there is a run already" : "the folder is not empty", in: path,
           next: isRun ? "pass --resume to go on with it, or another --output" : "name another one")
       }
     }
+    let isNew = !manager.fileExists(atPath: path)
     do {
       try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
@@ -77,8 +80,14 @@ struct RunFolder {
         .failed, "the run's folder cannot be made", in: path,
         next: "check that the folder above it is writable")
     }
-    lock = try RunLock(path)
-    try writeAtomically(recipe.yaml(), to: "\(path)/config.yaml")
+    do {
+      lock = try RunLock(path)
+      try removeLeftovers(of: [Self.configuration], in: path)
+      try writeAtomically(recipe.yaml(), to: "\(path)/\(Self.configuration)")
+    } catch {
+      if isNew { rmdir(path) }
+      throw error
+    }
   }
 
   /// Opens the folder of a run to go on with.
@@ -86,14 +95,15 @@ struct RunFolder {
   /// - Throws: `MingleError` if there is no run.
   init(opening path: String) throws {
     self.path = path
-    guard FileManager.default.fileExists(atPath: "\(path)/config.yaml") else {
+    guard FileManager.default.fileExists(atPath: "\(path)/\(Self.configuration)") else {
       throw MingleError(
         .missingInput, "there is no run to resume", in: path, expected: "config.yaml and last/")
     }
     lock = try RunLock(path)
+    try removeLeftovers(of: [Self.configuration, Self.report], in: path)
   }
 
-  func recipe() throws -> Recipe { try Recipe(contentsOf: configuration) }
+  func recipe() throws -> Recipe { try Recipe(contentsOf: "\(path)/\(Self.configuration)") }
 
   // MARK: - Checkpoints
 
@@ -126,7 +136,11 @@ struct RunFolder {
     let file = "\(folder)/state.json"
     guard let data = FileManager.default.contents(atPath: file),
       let state = try? JSONDecoder().decode(RunState.self, from: data)
-    else { throw MingleError(.badData, "the run's state cannot be read", in: file) }
+    else {
+      throw MingleError(
+        .badData, "the run's state cannot be read", in: file,
+        next: "the file is damaged; start another run from the weights in best/")
+    }
     return (
       try ModelCheckpoint.load("\(folder)/model.safetensors"),
       try Safetensors(at: "\(folder)/optimizer.safetensors").tensors(), state
@@ -150,7 +164,7 @@ struct RunFolder {
   }
 
   func writeReport(_ report: RunReport) throws {
-    try writeAtomically(report.html, to: "\(path)/report.html")
+    try writeAtomically(report.html, to: "\(path)/\(Self.report)")
   }
 
   /// - Parameter keys: conversion to snake case has no way back where a type names its own keys, so
