@@ -48,7 +48,8 @@ extension MingleError.Kind {
 
 /// The parser's message and where to read on, as one line.
 private func usageLine(_ error: any Error, _ fullMessage: String) -> String {
-  let message = MingleCommand.message(for: error)
+  var message = MingleCommand.message(for: error)
+  if message.hasSuffix(".") { message.removeLast() }
   // The parser ends with: See 'mingle info --help' for more information.
   guard let command = fullMessage.split(separator: "'").last(where: { $0.hasSuffix(" --help") })
   else { return message }

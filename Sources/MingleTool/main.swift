@@ -20,7 +20,7 @@ Engine.onFailure { message in
 
 do {
   let arguments = expandingSettings(Array(CommandLine.arguments.dropFirst()))
-  var command = try MingleCommand.parseAsRoot(arguments)
+  var command = try MingleCommand.parseAsRoot(joiningNegativeNumbers(arguments))
   try command.run()
 } catch {
   end(with: error)

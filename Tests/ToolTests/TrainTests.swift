@@ -71,7 +71,8 @@ import Testing
     (["--set", "deph=2", "--output", "run"], 64, "did you mean 'depth'?"),
     (["--weights", "none.safetensors", "--output", "run"], 66, "none.safetensors"),
     (["--data", "none", "--output", "run"], 66, "none"),
-    (["none.yaml", "--output", "run"], 66, "none.yaml"),
+    (["none.yaml", "--output", "run"], 66, "none.yaml: no such file"),
+    (["--clip", "-1", "--output", "run"], 64, "clip is out of range"),
     (["--fast-dev-run", "--overfit-batches", "1"], 64, "exclude each other"),
     ([], 64, "--output"),
   ])

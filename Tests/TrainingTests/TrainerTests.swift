@@ -68,6 +68,19 @@ import Training
     #expect(try weights(in: folder("killed")) == weights(in: folder("whole")))
   }
 
+  @Test func whatAKilledRunLeftIsDeleted() throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(
+      atPath: folder("run"), withIntermediateDirectories: true)
+    try folder.write([], to: "run/.config.yaml.1x9k.tmp")
+    _ = try Trainer(recipe(), in: folder("run"))
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder("run"))
+    #expect(names == ["config.yaml"])
+    try folder.write([], to: "run/.report.html.1x9k.tmp")
+    _ = try Trainer(resuming: folder("run"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder("run")) == names)
+  }
+
   @Test func theNumberOfWorkersDoesNotMatter() throws {
     let folder = try TemporaryFolder()
     for workers in [1, 3] {
@@ -153,7 +166,8 @@ import Training
       ),
       ("augmentation:\n  color_jitter: {brightnes: 1}", "'augmentation.color_jitter.brightnes'"),
       ("augmentation:\n  rand_augment: {magnitud: 1}", "did you mean 'magnitude'?"),
-      ("model: [", "YAML"),
+      ("model: [", "no valid YAML: did not find expected node content in line 1"),
+      ("model: m\ndata: d\nepochs: 1\nepochs: 2", "no valid YAML: given twice: epochs"),
     ]
     for (yaml, part) in wrong {
       let error = #expect(throws: MingleError.self) { _ = try Recipe(yaml: yaml) }

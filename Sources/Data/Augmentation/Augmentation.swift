@@ -148,73 +148,66 @@ extension Augmentation {
   }
 }
 
-// MARK: Decoding: a key that is not there keeps its default.
+// MARK: Fields of recipes: a key that is not there keeps its default.
 
 extension Augmentation {
-  package enum CodingKeys: String, CodingKey, CaseIterable {
-    case padding, mixup
-    case randomResizedCrop = "random_resized_crop", horizontalFlip = "horizontal_flip"
-    case colorJitter = "color_jitter", randAugment = "rand_augment"
-    case randomErasing = "random_erasing", cutMix = "cut_mix"
-    case labelSmoothing = "label_smoothing"
+  package static var fields: [Field<Augmentation>] {
+    [
+      Field("random_resized_crop", \.randomResizedCrop), Field("padding", \.padding),
+      Field("horizontal_flip", \.horizontalFlip), Field("color_jitter", \.colorJitter),
+      Field("rand_augment", \.randAugment), Field("random_erasing", \.randomErasing),
+      Field("mixup", \.mixup), Field("cut_mix", \.cutMix),
+      Field("label_smoothing", \.labelSmoothing),
+    ]
   }
 
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    self = .none
-    randomResizedCrop = try container.decodeIfPresent(
-      RandomResizedCrop.self, forKey: .randomResizedCrop)
-    colorJitter = try container.decodeIfPresent(ColorJitter.self, forKey: .colorJitter)
-    randAugment = try container.decodeIfPresent(RandAugment.self, forKey: .randAugment)
-    try container.update(&padding, .padding)
-    try container.update(&horizontalFlip, .horizontalFlip)
-    try container.update(&randomErasing, .randomErasing)
-    try container.update(&mixup, .mixup)
-    try container.update(&cutMix, .cutMix)
-    try container.update(&labelSmoothing, .labelSmoothing)
+    self.init()
+    try Self.fields.read(into: &self, from: decoder)
   }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 extension RandomResizedCrop {
-  package enum CodingKeys: String, CodingKey, CaseIterable { case scale, ratio }
+  package static var fields: [Field<RandomResizedCrop>] {
+    [Field("scale", \.scale), Field("ratio", \.ratio)]
+  }
 
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init()
-    try container.update(&scale, .scale)
-    try container.update(&ratio, .ratio)
+    try Self.fields.read(into: &self, from: decoder)
   }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 extension ColorJitter {
-  package enum CodingKeys: String, CodingKey, CaseIterable {
-    case brightness, contrast, saturation, hue
+  package static var fields: [Field<ColorJitter>] {
+    [
+      Field("brightness", \.brightness), Field("contrast", \.contrast),
+      Field("saturation", \.saturation), Field("hue", \.hue),
+    ]
   }
 
   /// A key that is not there is 0 here: a recipe names what it wants.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(brightness: 0, contrast: 0, saturation: 0, hue: 0)
-    try container.update(&brightness, .brightness)
-    try container.update(&contrast, .contrast)
-    try container.update(&saturation, .saturation)
-    try container.update(&hue, .hue)
+    try Self.fields.read(into: &self, from: decoder)
   }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 extension RandAugment {
-  package enum CodingKeys: String, CodingKey, CaseIterable { case operations, magnitude }
+  package static var fields: [Field<RandAugment>] {
+    [Field("operations", \.operations), Field("magnitude", \.magnitude)]
+  }
 
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init()
-    try container.update(&operations, .operations)
-    try container.update(&magnitude, .magnitude)
+    try Self.fields.read(into: &self, from: decoder)
   }
-}
 
-extension KeyedDecodingContainer {
-  fileprivate func update<Value: Decodable>(_ value: inout Value, _ key: Key) throws {
-    value = try decodeIfPresent(Value.self, forKey: key) ?? value
-  }
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }

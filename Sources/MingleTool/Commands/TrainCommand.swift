@@ -155,30 +155,18 @@ struct TrainCommand: ParsableCommand {
     guard let output else {
       throw MingleError(.usage, "--resume needs the run's folder", next: "pass --output DIR")
     }
-    if let setting = givenSettings.first {
+    let rehearsals: KeyValuePairs = [
+      "--fast-dev-run": fastDevRun, "--overfit-batches": overfitBatches != nil,
+    ]
+    let given =
+      (recipe == nil ? [] : ["a recipe"]) + changes.filter(\.isGiven).map(\.flag)
+      + rehearsals.filter(\.value).map(\.key)
+    if let setting = given.first {
       throw MingleError(
         .usage, "a run is resumed by its own recipe", got: setting,
         next: "leave out everything but --resume, --output, --threads and --json")
     }
     return try Trainer(resuming: output)
-  }
-
-  /// What is given of the recipe, and of other ways to run.
-  private var givenSettings: [String] {
-    let settings: KeyValuePairs<String, Any?> = [
-      "a recipe": recipe, "--model": model, "--data": data, "--weights": weights,
-      "--epochs": epochs, "--batch-size": batchSize, "--accumulation": accumulation,
-      "--learning-rate": learningRate, "--weight-decay": weightDecay, "--optimizer": optimizer,
-      "--schedule": schedule, "--warmup": warmup, "--loss": loss, "--clip": clip,
-      "--freeze": freeze.first, "--hold-out": holdOut, "--augmentation": augmentation,
-      "--label-smoothing": labelSmoothing, "--ema-decay": emaDecay, "--precision": precision,
-      "--seed": seed, "--workers": workers, "--save-every": saveEvery,
-      "--skip-broken": skipBroken ? true : nil, "--fast-dev-run": fastDevRun ? true : nil,
-      "--overfit-batches": overfitBatches, "--device": device,
-      "--set": self.settings.settings.first, "--image-size": self.settings.imageSize,
-      "--classes": self.settings.classes, "--resize-tokens": resizing.resizeTokens,
-    ]
-    return settings.filter { $0.value != nil }.map(\.key)
   }
 
   private func newTrainer() throws -> Trainer {
@@ -204,8 +192,7 @@ struct TrainCommand: ParsableCommand {
   /// The recipe with the flags put in.
   private func effectiveRecipe() throws -> Recipe {
     var result = try recipe.map(Recipe.init(contentsOf:)) ?? Recipe(model: "", data: "")
-    if let model { result.model = model }
-    if let data { result.data = data }
+    for change in changes { try change.apply(&result) }
     guard !result.model.isEmpty else {
       throw MingleError(.usage, "no model is named", next: "pass --model, one of 'mingle models'")
     }
@@ -213,41 +200,68 @@ struct TrainCommand: ParsableCommand {
       throw MingleError(.usage, "no data are named", next: "pass --data PATH")
     }
     result.data = URL(filePath: result.data).standardizedFileURL.path
-    if let weights { result.weights = weights }
     result.weights = result.weights.map { URL(filePath: $0).standardizedFileURL.path }
-    result.settings.merge(try settings.fields()) { $1 }
-    if let resizing = resizing.resizeTokens { result.resizeTokens = resizing }
-    if let epochs { result.epochs = epochs }
-    if let batchSize { result.batchSize = batchSize }
-    if let accumulation { result.accumulation = accumulation }
-    if let schedule { result.schedule.name = schedule }
-    if let learningRate { result.schedule.learningRate = learningRate }
-    if let optimizer, optimizer != result.optimizer.name {
-      result.optimizer = OptimizerConfiguration(optimizer)
-    }
-    if let weightDecay { result.optimizer.weightDecay = weightDecay }
-    if let augmentation {
-      guard let preset = Augmentation.presets[augmentation] else {
-        throw MingleError(
-          .usage, "no augmentation is called '\(augmentation)'",
-          expected: Augmentation.presets.keys.sorted().joined(separator: ", "))
-      }
-      result.augmentation = preset
-    }
-    if let labelSmoothing { result.augmentation.labelSmoothing = labelSmoothing }
-    if let warmup { result.schedule.warmup = warmup }
-    if let loss { result.loss = loss }
-    if let clip { result.clip = clip == 0 ? nil : clip }
-    if !freeze.isEmpty { result.freeze = freeze }
-    if let holdOut { result.holdOut = holdOut }
-    if let saveEvery { result.saveEvery = saveEvery }
-    if let emaDecay { result.emaDecay = emaDecay }
-    if let precision { result.precision = precision }
-    if let seed { result.seed = seed }
-    if let workers { result.workers = workers }
-    if skipBroken { result.skipBroken = true }
-    if let device { result.device = device }
     return result
+  }
+
+  /// What each flag changes of the recipe; a name that sets several fields comes before the flags
+  /// for one of them.
+  private var changes: [RecipeChange] {
+    [
+      RecipeChange("--model", model) { $0.model = $1 },
+      RecipeChange("--data", data) { $0.data = $1 },
+      RecipeChange("--weights", weights) { $0.weights = $1 },
+      RecipeChange("--epochs", epochs) { $0.epochs = $1 },
+      RecipeChange("--batch-size", batchSize) { $0.batchSize = $1 },
+      RecipeChange("--accumulation", accumulation) { $0.accumulation = $1 },
+      RecipeChange("--schedule", schedule) { $0.schedule.name = $1 },
+      RecipeChange("--learning-rate", learningRate) { $0.schedule.learningRate = $1 },
+      RecipeChange("--warmup", warmup) { $0.schedule.warmup = $1 },
+      RecipeChange("--optimizer", optimizer) { recipe, name in
+        if name != recipe.optimizer.name { recipe.optimizer = OptimizerConfiguration(name) }
+      },
+      RecipeChange("--weight-decay", weightDecay) { $0.optimizer.weightDecay = $1 },
+      RecipeChange("--loss", loss) { $0.loss = $1 },
+      RecipeChange("--clip", clip) { $0.clip = $1 == 0 ? nil : $1 },
+      RecipeChange("--freeze", freeze.isEmpty ? nil : freeze) { $0.freeze = $1 },
+      RecipeChange("--hold-out", holdOut) { $0.holdOut = $1 },
+      RecipeChange("--augmentation", augmentation) { recipe, name in
+        guard let preset = Augmentation.presets[name] else {
+          throw MingleError(
+            .usage, "no augmentation is called '\(name)'",
+            expected: Augmentation.presets.keys.sorted().joined(separator: ", "))
+        }
+        recipe.augmentation = preset
+      },
+      RecipeChange("--label-smoothing", labelSmoothing) { $0.augmentation.labelSmoothing = $1 },
+      RecipeChange("--ema-decay", emaDecay) { $0.emaDecay = $1 },
+      RecipeChange("--precision", precision) { $0.precision = $1 },
+      RecipeChange("--seed", seed) { $0.seed = $1 },
+      RecipeChange("--workers", workers) { $0.workers = $1 },
+      RecipeChange("--save-every", saveEvery) { $0.saveEvery = $1 },
+      RecipeChange("--skip-broken", skipBroken ? true : nil) { $0.skipBroken = $1 },
+      RecipeChange("--device", device) { $0.device = $1 },
+      RecipeChange("--resize-tokens", resizing.resizeTokens) { $0.resizeTokens = $1 },
+    ]
+      + settings.givenFlags.map { flag in
+        RecipeChange(flag, settings) { $0.settings.merge(try $1.fields()) { $1 } }
+      }
+  }
+}
+
+/// A flag that changes a recipe.
+private struct RecipeChange {
+  let flag: String
+  let isGiven: Bool
+  /// Does nothing unless the flag is given.
+  let apply: (inout Recipe) throws -> Void
+
+  init<Value>(
+    _ flag: String, _ value: Value?, _ apply: @escaping (inout Recipe, Value) throws -> Void
+  ) {
+    self.flag = flag
+    isGiven = value != nil
+    self.apply = { recipe in if let value { try apply(&recipe, value) } }
   }
 }
 

@@ -19,6 +19,12 @@ struct SettingOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The number of classes.", valueName: "count"))
   var classes: Int?
 
+  /// Which of these flags are given.
+  var givenFlags: [String] {
+    (settings.isEmpty ? [] : ["--set"]) + (imageSize == nil ? [] : ["--image-size"])
+      + (classes == nil ? [] : ["--classes"])
+  }
+
   /// All changes by field.
   ///
   /// - Throws: `MingleError` where a field is given twice.
@@ -51,17 +57,4 @@ struct Setting: Sendable {
     key = String(parts[0])
     value = String(parts[1])
   }
-}
-
-/// `--set a=1 b=2` as `--set a=1 --set b=2`, which the parser understands.
-func expandingSettings(_ arguments: [String]) -> [String] {
-  var result: [String] = []
-  var isInSettings = false
-  for (index, argument) in arguments.enumerated() {
-    let follows = index > 0 && arguments[index - 1] == "--set"
-    isInSettings = follows || (isInSettings && argument.contains("=") && !argument.hasPrefix("-"))
-    if isInSettings && !follows { result.append("--set") }
-    result.append(argument)
-  }
-  return result
 }

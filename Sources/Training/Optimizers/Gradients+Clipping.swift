@@ -27,6 +27,8 @@ extension Gradients {
   ///   norm are finite.
   public func requireFinite(loss: Double, norm: Double, step: Int, learningRate: Double) throws {
     guard loss.isFinite, norm.isFinite else {
+      // NaN has a sign, which tells nothing.
+      let (loss, norm) = (loss.isNaN ? Double.nan : loss, norm.isNaN ? Double.nan : norm)
       let bad = firstNonFinite.map { ", first in the gradient of '\($0)'" } ?? ""
       throw MingleError(
         .failed, "training diverged at step \(step) with learning rate \(learningRate)",

@@ -72,21 +72,22 @@ public struct OptimizerConfiguration: Codable, Sendable, Hashable {
 }
 
 extension OptimizerConfiguration {
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, momentum, nesterov, beta1, beta2, epsilon
-    case weightDecay = "weight_decay"
+  static var fields: [Field<OptimizerConfiguration>] {
+    [
+      Field("name", \.name), Field("momentum", \.momentum), Field("nesterov", \.nesterov),
+      Field("beta1", \.beta1), Field("beta2", \.beta2), Field("epsilon", \.epsilon),
+      Field("weight_decay", \.weightDecay),
+    ]
   }
 
+  /// The name must be there; any other key that is not keeps the default of that optimizer.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    self.init(try container.decode(Name.self, forKey: .name))
-    momentum = try container.decodeIfPresent(Double.self, forKey: .momentum) ?? momentum
-    nesterov = try container.decodeIfPresent(Bool.self, forKey: .nesterov) ?? nesterov
-    beta1 = try container.decodeIfPresent(Double.self, forKey: .beta1) ?? beta1
-    beta2 = try container.decodeIfPresent(Double.self, forKey: .beta2) ?? beta2
-    epsilon = try container.decodeIfPresent(Double.self, forKey: .epsilon) ?? epsilon
-    weightDecay = try container.decodeIfPresent(Double.self, forKey: .weightDecay) ?? weightDecay
+    let container = try decoder.container(keyedBy: FieldKey.self)
+    self.init(try container.decode(Name.self, forKey: FieldKey(stringValue: "name")))
+    try Self.fields.read(into: &self, from: decoder)
   }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 /// - Throws: `MingleError` unless `value` is finite and `isValid`.

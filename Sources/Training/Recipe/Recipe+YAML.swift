@@ -11,7 +11,10 @@ extension Recipe {
   ///   be, with the line or the nearest key.
   public init(contentsOf path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw MingleError(.missingInput, "the recipe cannot be read", in: path)
+      let isThere = FileManager.default.fileExists(atPath: path)
+      throw MingleError(
+        .missingInput, isThere ? "the recipe cannot be read" : "no such file", in: path,
+        expected: "a recipe (YAML)", next: isThere ? nil : "check the path's spelling")
     }
     try self.init(yaml: String(decoding: data, as: UTF8.self), from: path)
   }
@@ -25,7 +28,7 @@ extension Recipe {
     } catch let error as MingleError {
       throw error
     } catch let error as YamlError {
-      throw MingleError(.badData, "no valid YAML: \(error)", in: path)
+      throw MingleError(.badData, "no valid YAML: \(error.reason)", in: path)
     } catch let error as DecodingError {
       let (field, why) = error.fieldAndReason
       throw MingleError(.usage, "the recipe's '\(field)' cannot be read: \(why)", in: path)
@@ -70,13 +73,13 @@ extension Recipe {
   /// The keys below a key, by the names on the way to it: a typing error in a recipe must not be
   /// passed over.
   private static let nestedKeys: [String: [String]] = [
-    "": CodingKeys.allCases.map(\.rawValue),
-    "optimizer": OptimizerConfiguration.CodingKeys.allCases.map(\.rawValue),
-    "schedule": Schedule.CodingKeys.allCases.map(\.rawValue),
-    "augmentation": Augmentation.CodingKeys.allCases.map(\.rawValue),
-    "augmentation.random_resized_crop": RandomResizedCrop.CodingKeys.allCases.map(\.rawValue),
-    "augmentation.color_jitter": ColorJitter.CodingKeys.allCases.map(\.rawValue),
-    "augmentation.rand_augment": RandAugment.CodingKeys.allCases.map(\.rawValue),
+    "": fields.map(\.name),
+    "optimizer": OptimizerConfiguration.fields.map(\.name),
+    "schedule": Schedule.fields.map(\.name),
+    "augmentation": Augmentation.fields.map(\.name),
+    "augmentation.random_resized_crop": RandomResizedCrop.fields.map(\.name),
+    "augmentation.color_jitter": ColorJitter.fields.map(\.name),
+    "augmentation.rand_augment": RandAugment.fields.map(\.name),
   ]
 
   private static func checkKeys(
@@ -94,6 +97,21 @@ extension Recipe {
             ?? "the keys are: \(known.sorted().joined(separator: ", "))")
       }
       if let inner = value.mapping { try checkKeys(of: inner, under: fullName, in: path) }
+    }
+  }
+}
+
+extension YamlError {
+  /// What is wrong and where, without the text around it, which may be long.
+  fileprivate var reason: String {
+    switch self {
+    case .reader(let problem, _, _, _): problem
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      "\(problem) in line \(mark.line), column \(mark.column)"
+    case .duplicatedKeysInMapping(let duplicates, _):
+      "given twice: \(duplicates.joined(separator: ", "))"
+    default: "\(self)"
     }
   }
 }

@@ -82,73 +82,26 @@ public struct Recipe: Codable, Hashable, Sendable {
 }
 
 extension Recipe {
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case model, settings, weights, freeze, data, augmentation, epochs, accumulation, optimizer
-    case schedule, loss, clip, precision, seed, device, workers
-    case resizeTokens = "resize_tokens", holdOut = "hold_out", skipBroken = "skip_broken"
-    case cropFraction = "crop_fraction"
-    case batchSize = "batch_size", emaDecay = "ema_decay", saveEvery = "save_every"
+  /// The keys of a recipe, in the order of `config.yaml`.
+  static var fields: [Field<Recipe>] {
+    [
+      Field("model", \.model), Field("settings", \.settings), Field("weights", \.weights),
+      Field("resize_tokens", \.resizeTokens), Field("freeze", \.freeze), Field("data", \.data),
+      Field("hold_out", \.holdOut), Field("crop_fraction", \.cropFraction),
+      Field("augmentation", \.augmentation), Field("skip_broken", \.skipBroken),
+      Field("epochs", \.epochs), Field("batch_size", \.batchSize),
+      Field("accumulation", \.accumulation), Field("optimizer", \.optimizer),
+      Field("schedule", \.schedule), Field("loss", \.loss), Field("clip", \.clip),
+      Field("ema_decay", \.emaDecay), Field("precision", \.precision), Field("seed", \.seed),
+      Field("device", \.device), Field("workers", \.workers), Field("save_every", \.saveEvery),
+    ]
   }
 
   /// A key that is not there keeps its default.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    func update<Value: Decodable>(_ value: inout Value, _ key: CodingKeys) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    func updateOptional<Value: Decodable>(_ value: inout Value?, _ key: CodingKeys) throws {
-      if container.contains(key) { value = try container.decodeIfPresent(Value.self, forKey: key) }
-    }
     self.init(model: "", data: "")
-    try update(&model, .model)
-    try update(&settings, .settings)
-    try updateOptional(&weights, .weights)
-    try updateOptional(&resizeTokens, .resizeTokens)
-    try update(&freeze, .freeze)
-    try update(&data, .data)
-    try update(&holdOut, .holdOut)
-    try updateOptional(&cropFraction, .cropFraction)
-    try update(&augmentation, .augmentation)
-    try update(&skipBroken, .skipBroken)
-    try update(&epochs, .epochs)
-    try update(&batchSize, .batchSize)
-    try update(&accumulation, .accumulation)
-    try update(&optimizer, .optimizer)
-    try update(&schedule, .schedule)
-    try update(&loss, .loss)
-    try updateOptional(&clip, .clip)
-    try updateOptional(&emaDecay, .emaDecay)
-    try update(&precision, .precision)
-    try update(&seed, .seed)
-    try update(&device, .device)
-    try update(&workers, .workers)
-    try updateOptional(&saveEvery, .saveEvery)
+    try Self.fields.read(into: &self, from: decoder)
   }
 
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(model, forKey: .model)
-    try container.encode(settings, forKey: .settings)
-    try container.encode(weights, forKey: .weights)
-    try container.encode(resizeTokens, forKey: .resizeTokens)
-    try container.encode(freeze, forKey: .freeze)
-    try container.encode(data, forKey: .data)
-    try container.encode(holdOut, forKey: .holdOut)
-    try container.encode(cropFraction, forKey: .cropFraction)
-    try container.encode(augmentation, forKey: .augmentation)
-    try container.encode(skipBroken, forKey: .skipBroken)
-    try container.encode(epochs, forKey: .epochs)
-    try container.encode(batchSize, forKey: .batchSize)
-    try container.encode(accumulation, forKey: .accumulation)
-    try container.encode(optimizer, forKey: .optimizer)
-    try container.encode(schedule, forKey: .schedule)
-    try container.encode(loss, forKey: .loss)
-    try container.encode(clip, forKey: .clip)
-    try container.encode(emaDecay, forKey: .emaDecay)
-    try container.encode(precision, forKey: .precision)
-    try container.encode(seed, forKey: .seed)
-    try container.encode(device, forKey: .device)
-    try container.encode(workers, forKey: .workers)
-    try container.encode(saveEvery, forKey: .saveEvery)
-  }
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }

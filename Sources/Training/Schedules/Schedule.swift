@@ -78,24 +78,24 @@ public struct Schedule: Codable, Sendable, Hashable {
   }
 }
 
-/// Decoding takes what is not given from the defaults.
 extension Schedule {
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, minimum, warmup, factor, milestones, interval
-    case learningRate = "learning_rate", warmupStart = "warmup_start"
+  static var fields: [Field<Schedule>] {
+    [
+      Field("name", \.name), Field("learning_rate", \.learningRate), Field("minimum", \.minimum),
+      Field("warmup", \.warmup), Field("warmup_start", \.warmupStart), Field("factor", \.factor),
+      Field("milestones", \.milestones), Field("interval", \.interval),
+    ]
   }
 
+  /// Name and learning rate must be there; any other key that is not keeps its default.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let container = try decoder.container(keyedBy: FieldKey.self)
     self.init(
-      try container.decode(Name.self, forKey: .name),
-      learningRate: try container.decode(Double.self, forKey: .learningRate))
-    minimum = try container.decodeIfPresent(Double.self, forKey: .minimum) ?? minimum
-    warmup = try container.decodeIfPresent(StepCount.self, forKey: .warmup) ?? warmup
-    warmupStart = try container.decodeIfPresent(Double.self, forKey: .warmupStart) ?? warmupStart
-    factor = try container.decodeIfPresent(Double.self, forKey: .factor) ?? factor
-    milestones =
-      try container.decodeIfPresent([StepCount].self, forKey: .milestones) ?? milestones
-    interval = try container.decodeIfPresent(StepCount.self, forKey: .interval) ?? interval
+      try container.decode(Name.self, forKey: FieldKey(stringValue: "name")),
+      learningRate: try container.decode(
+        Double.self, forKey: FieldKey(stringValue: "learning_rate")))
+    try Self.fields.read(into: &self, from: decoder)
   }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
