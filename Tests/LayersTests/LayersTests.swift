@@ -126,6 +126,18 @@ private final class Everything: Module {
     #expect(Set(perSample) == [0, 2])
   }
 
+  @Test func layerScaleIsAGainUnderItsOwnName() throws {
+    final class Branch: Module { let ls1 = LayerScale(2, start: 0.5) }
+    let branch = Branch()
+    #expect(branch.namedParameters.map(\.name) == ["ls1"])
+    #expect(branch.namedParameters.map(\.parameter.decays) == [false])
+    try branch.load(["ls1": Tensor([2, -3] as [Float], shape: [2])])
+    let y = branch.ls1(Tensor.ones([1, 2, 2]))
+    #expect(y.array(of: Float.self) == [2, -3, 2, -3])
+    try branch.freeze(["ls1"])
+    #expect(branch.ls1.gamma.isFrozen)
+  }
+
   @Test func dropPathRates() {
     #expect(DropPathRule.linear.rates(0.2, depth: 3) == [0, 0.1, 0.2])
     #expect(DropPathRule.linear.rates(0.2, depth: 1) == [0])

@@ -6,5 +6,4 @@ extension GatedMLP {
     if key.hasSuffix("gate.proj.bias") { return [.output(0)] }  // [S]
     return []
   }
-
 }

@@ -18,7 +18,7 @@ private let weightInitializer = Initializer.truncatedNormal(standardDeviation: 0
 
 /// Mixes tokens by one matrix, then channels by an MLP; affines in the place of norms.
 public final class ResMLPBlock: Module {
-  let ls1: Parameter, ls2: Parameter  // [C]
+  let ls1: LayerScale, ls2: LayerScale
   let norm1: Affine, linearTokens: Linear, norm2: Affine, mlpChannels: MLP
   let dropPath: DropPath
 
@@ -26,8 +26,8 @@ public final class ResMLPBlock: Module {
     _ configuration: ResMLPConfiguration, tokenCount: Int, dropPath: Double, generator: Generator?
   ) {
     let dim = configuration.dim
-    ls1 = Parameter(.full([dim], configuration.layerScale))
-    ls2 = Parameter(.full([dim], configuration.layerScale))
+    ls1 = LayerScale(dim, start: configuration.layerScale)
+    ls2 = LayerScale(dim, start: configuration.layerScale)
     norm1 = Affine(dim)
     linearTokens = Linear(
       tokenCount, tokenCount, weight: weightInitializer, generator: generator)
@@ -40,20 +40,20 @@ public final class ResMLPBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
-    let x = x + dropPath(ls1.tensor * linearTokens.overRows(norm1(x)))  // S -> S
-    return x + dropPath(ls2.tensor * mlpChannels(norm2(x)))  // C -> 4C -> C
+    let x = x + dropPath(ls1(linearTokens.overRows(norm1(x))))  // S -> S
+    return x + dropPath(ls2(mlpChannels(norm2(x))))  // C -> 4C -> C
   }
 }
 
 /// Gathers the tokens into the class token, which alone changes: [B, 1, C], [B, S, C] -> [B, 1, C].
 public final class ClassMLPLayer: Module {
-  let ls1: Parameter, ls2: Parameter  // [C]
+  let ls1: LayerScale, ls2: LayerScale
   let norm1: Affine, linearTokens: Linear, norm2: Affine, mlpChannels: MLP
 
   init(_ configuration: ResMLPConfiguration, tokenCount: Int, generator: Generator?) {
     let dim = configuration.dim
-    ls1 = Parameter(.full([dim], configuration.layerScale))
-    ls2 = Parameter(.full([dim], configuration.layerScale))
+    ls1 = LayerScale(dim, start: configuration.layerScale)
+    ls2 = LayerScale(dim, start: configuration.layerScale)
     norm1 = Affine(dim)
     linearTokens = Linear(
       1 + tokenCount, 1, weight: weightInitializer, generator: generator)
@@ -66,8 +66,8 @@ public final class ClassMLPLayer: Module {
 
   func callAsFunction(_ token: Tensor, _ x: Tensor) -> Tensor {
     let all = norm1(Tensor.concatenated([token, x], dimension: 1))
-    let token = token + ls1.tensor * linearTokens.overRows(all)  // 1 + S -> 1
-    return token + ls2.tensor * mlpChannels(norm2(token))
+    let token = token + ls1(linearTokens.overRows(all))  // 1 + S -> 1
+    return token + ls2(mlpChannels(norm2(token)))
   }
 }
 
