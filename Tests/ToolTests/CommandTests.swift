@@ -139,4 +139,24 @@ import Testing
     #expect(again.status == 0, "\(again.errors)")
     #expect(try folder.names() == ["converted.safetensors"])
   }
+  @Test(arguments: ["google.npz", "google.safetensors"]) @TorchActor
+  func publishedLayoutsAreWrittenAndReadBack(_ name: String) async throws {
+    let samples = try await Samples.shared.value.folder
+    let folder = try TemporaryFolder()
+    let settings = ["--model", "mixer_s16_224"] + Samples.settings
+    for arguments in [
+      [samples("plain.safetensors"), folder(name), "--layout", "google"],
+      [folder(name), folder("back.safetensors")],
+    ] {
+      let outcome = try Tool.run(["convert"] + arguments + settings)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    #expect(try openTensorArchive(at: folder(name)).names.contains("stem/kernel"))
+    let original = try Safetensors(at: samples("plain.safetensors")).tensors()
+    let back = try Safetensors(at: folder("back.safetensors")).tensors()
+    #expect(Set(back.keys) == Set(original.keys))
+    for (key, tensor) in back {
+      #expect(tensor.array(of: Float.self) == original[key]?.array(of: Float.self), "\(key)")
+    }
+  }
 }

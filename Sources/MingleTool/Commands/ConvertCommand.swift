@@ -15,6 +15,9 @@ struct ConvertCommand: ParsableCommand {
       PyTorch's files (.pth, .pt, .bin) are read, not run: one that asks for more than \
       tensors, containers and numbers is refused.
 
+      With --layout the tensors go the other way, to the names and shapes of the publisher's own \
+      code; the file then holds nothing but tensors.
+
       Example: mingle convert Mixer-B_16.npz mixer.safetensors --model mixer_b16_224
       """)
 
@@ -26,24 +29,55 @@ struct ConvertCommand: ParsableCommand {
 
   @OptionGroup var weights: WeightOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "Write the layout of google (Mixer) or meta (ResMLP) instead, as safetensors or npz.",
+      valueName: "name"))
+  var layout: String?
+
   @Flag(help: "Replace the output if it is there.")
   var force = false
 
   func run() throws {
-    guard output.lowercased().hasSuffix(".safetensors") else {
+    let isArchive = layout != nil && output.lowercased().hasSuffix(".npz")
+    guard isArchive || output.lowercased().hasSuffix(".safetensors") else {
       throw MingleError(
-        .usage, "the output's name tells another format", in: output, expected: "*.safetensors")
+        .usage, "the output's name tells another format", in: output,
+        expected: layout == nil ? "*.safetensors" : "*.safetensors or *.npz")
     }
     guard force || !FileManager.default.fileExists(atPath: output) else {
       throw MingleError(
         .usage, "the file is already there", in: output, next: "pass --force to replace it")
     }
     var checkpoint = try ModelCheckpoint.load(input, weights.loadOptions())
-    checkpoint.provenance["converted_from"] = input
-    checkpoint.provenance["converted_by"] = "mingle \(mingleVersion)"
-    try checkpoint.write(to: output)
+    if let layout {
+      let tensors = try exported(checkpoint.model, to: layout)
+      if isArchive {
+        try NumpyArchive.write(tensors, to: output)
+      } else {
+        try Safetensors.write(tensors, to: output)
+      }
+    } else {
+      checkpoint.provenance["converted_from"] = input
+      checkpoint.provenance["converted_by"] = "mingle \(mingleVersion)"
+      try checkpoint.write(to: output)
+    }
     Console.note(
       "\(output): \(checkpoint.name), \(grouped(checkpoint.model.parameterCount)) parameters, "
         + "\(checkpoint.model.state.count) tensors")
+  }
+  /// The weights in the family's published layout of that name.
+  private func exported(
+    _ model: some VisionModel, to name: String
+  ) throws -> [String: Tensor] {
+    let layouts = type(of: model).foreignLayouts
+    guard let layout = layouts.first(where: { $0.name == name }) else {
+      let names = layouts.map(\.name).joined(separator: ", ")
+      throw MingleError(
+        .usage, "the model's family has no layout '\(name)'",
+        expected: names.isEmpty ? "no --layout" : names)
+    }
+    return try layout.exported(
+      Dictionary(uniqueKeysWithValues: model.state.map { ($0.name, $0.tensor) }))
   }
 }
