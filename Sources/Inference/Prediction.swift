@@ -4,6 +4,6 @@ public struct Prediction: Codable, Hashable, Sendable {
   public let label: String
   /// The class's place in the logits.
   public let classIndex: Int
-  /// Softmax of the logits, from 0 to 1.
+  /// From 0 to 1: by softmax, or by sigmoid where the network was trained with it.
   public let probability: Double
 }

@@ -63,13 +63,18 @@ public final class Predictor {
   /// The most likely classes of each of several pictures, computed together.
   ///
   /// - Parameter top: how many classes; all where the model has fewer.
-  /// - Throws: `MingleError` if the preprocessing cannot be.
+  /// - Throws: `MingleError` if the preprocessing cannot be, or the network's answer is no number.
   public func classify(_ images: [Image], top: Int = 5) throws -> [[Prediction]] {
     guard !images.isEmpty else { return [] }
     let scores = checkpoint.scores(logits(try inputs(images)))
     let best = scores.topK(min(max(1, top), scores.shape[1]))
     let count = best.values.shape[1]
     let probabilities = best.values.array(of: Double.self)
+    guard probabilities.allSatisfy(\.isFinite) else {
+      throw MingleError(
+        .badData, "the network's answer is no number", in: checkpoint.name,
+        next: "the weights are damaged, or their training diverged: use others")
+    }
     let indices = best.indices.array(of: Int.self)
     return images.indices.map { row in
       (row * count..<(row + 1) * count).map { place in

@@ -88,7 +88,7 @@ import Torch
     ("mingle.configuration", String(repeating: "[", count: 100_000)),
     ("mingle.preprocessing", "nonsense"), ("mingle.preprocessing", "{}"),
     ("mingle.labels", "{}"), ("mingle.labels", "[1, 2, 3]"), ("mingle.labels", "[\"a\"]"),
-    ("mingle.provenance", "7"),
+    ("mingle.provenance", "7"), ("mingle.model", "mixer_x_224"),
   ])
   func unreadableMetadataIsAnError(_ key: String, _ text: String) throws {
     var metadata = try metadata()

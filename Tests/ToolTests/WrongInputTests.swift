@@ -34,6 +34,7 @@ import Testing
     Case("info mixer_b16_224 --image-size 97", 64, "must divide image_size", "96"),
     Case("info mixer_b16_224 --image-size 0", 64, "not a size in pixels"),
     Case("info mixer_b16_224 --classes 0", 64, "classes is out of range"),
+    Case("info mixer_b16_224 --classes -3", 64, "classes is out of range", "got -3"),
     Case("info mixer_b16_224 --classes ten", 64, "ten"),
     Case("info mixer_b16_224 --set deph=2", 64, "no field 'deph'", "did you mean 'depth'?"),
     Case("info mixer_b16_224 --set depth=many", 64, "depth"),
@@ -70,6 +71,7 @@ import Testing
     Case("predict plain.safetensors good.png", 64, "--model"),
     Case("convert plain.safetensors out.safetensors", 64, "--model"),
     Case("convert labelled.safetensors out.npz", 64, "*.safetensors"),
+    Case("convert labelled.safetensors out.npz --layout meta", 64, "no layout 'meta'", "google"),
     Case("convert labelled.safetensors plain.safetensors", 64, "already there", "--force"),
 
     // Input tensors

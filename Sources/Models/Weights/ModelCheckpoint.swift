@@ -125,13 +125,19 @@ extension ModelCheckpoint {
   ) throws -> ModelCheckpoint {
     let file = try weightsFile(at: path)
     let archive = try openTensorArchive(at: file)
-    guard let name = options.model ?? archive.metadata[MetadataKey.model] else {
+    let savedName = archive.metadata[MetadataKey.model]
+    guard let name = options.model ?? savedName else {
       throw MingleError(
         .usage, "the file does not tell its model", in: file,
         next: "name it with --model, one of 'mingle models'")
     }
+    if options.model == nil, !ModelRegistry.entries.contains(where: { $0.name == name }) {
+      throw MingleError(
+        .badData, "the file is for a model that this Mingle does not know", in: file,
+        got: "'\(name)'", next: "'mingle models' lists those that it knows")
+    }
     let entry = try ModelRegistry.entry(name)
-    let isOwn = archive.metadata[MetadataKey.model] == name
+    let isOwn = savedName == name
     var saved: (any VisionConfiguration)?
     if isOwn, let text = archive.metadata[MetadataKey.configuration] {
       saved = try entry.type.savedConfiguration(text, in: file)
