@@ -64,8 +64,4 @@ int ct_tensor_real(CTTensor tensor, double *value) {
   return ctorch::catching([&] { *value = ctorch::borrow(tensor).item().toDouble(); });
 }
 
-int ct_tensor_integer(CTTensor tensor, int64_t *value) {
-  return ctorch::catching([&] { *value = ctorch::borrow(tensor).item().toLong(); });
-}
-
 int64_t ct_live_tensors(void) { return ctorch::liveTensors.load(std::memory_order_relaxed); }

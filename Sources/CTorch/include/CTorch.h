@@ -74,7 +74,6 @@ int64_t ct_tensor_count(CTTensor tensor);
 int ct_tensor_is_contiguous(CTTensor tensor);
 void *ct_tensor_data(CTTensor tensor);
 int ct_tensor_real(CTTensor tensor, double *value);
-int ct_tensor_integer(CTTensor tensor, int64_t *value);
 /// How many `CTTensor` references live in this process.
 int64_t ct_live_tensors(void);
 

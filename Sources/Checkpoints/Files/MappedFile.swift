@@ -18,9 +18,9 @@ package final class MappedFile: Sendable {
   package let path: String
   /// The file's length in bytes.
   package let count: Int
-  /// Nil for an empty file. Unsafe only for Swift's checker: the address never changes, and writing
-  /// goes through a borrowing tensor, whose owner answers for it.
-  private nonisolated(unsafe) let base: UnsafeMutableRawPointer?
+  /// Where the mapping begins, as a number: Swift lets pointers not be shared; 0 for an empty file.
+  private let address: UInt
+  private var base: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: address) }
 
   /// Maps an existing file.
   ///
@@ -55,14 +55,14 @@ package final class MappedFile: Sendable {
     self.path = path
     count = Int(status.st_size)
     guard count > 0 else {
-      base = nil
+      address = 0
       return
     }
     let mapping = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0)
     guard let mapping, mapping != MAP_FAILED else {
       throw MingleError(systemCall: "cannot be mapped into memory", path: path)
     }
-    base = mapping
+    address = UInt(bitPattern: mapping)
   }
 
   deinit {

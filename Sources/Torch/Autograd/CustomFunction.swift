@@ -26,7 +26,7 @@ public func customFunction(
   let status = withExtendedLifetime((inputs, outputs)) {
     ct_custom_function(
       &inputPointers, Int32(inputs.count), &outputPointers, Int32(outputs.count),
-      runBackwardPass, { Unmanaged<BackwardPass>.fromOpaque($0!).release() }, context, &results)
+      runBackwardPass, releaseBackwardPass, context, &results)
   }
   Engine.check(status, "custom function of \(inputs)")
   return results.map { Tensor(owned: $0, by: "custom function") }
@@ -36,6 +36,10 @@ private final class BackwardPass: Sendable {
   let body: @Sendable ([Tensor?]) -> [Tensor?]
 
   init(_ body: @escaping @Sendable ([Tensor?]) -> [Tensor?]) { self.body = body }
+}
+
+private func releaseBackwardPass(_ context: UnsafeMutableRawPointer?) {
+  if let context { Unmanaged<BackwardPass>.fromOpaque(context).release() }
 }
 
 private let runBackwardPass: CTBackward = { context, gradients, gradientCount, results, count in
