@@ -32,6 +32,8 @@ import Testing
     #expect(model.summary().contains { $0.multiplyAdds > 0 })
   }
 
+  /// Training, information and `forward` build the family from its settings. The others only read a
+  /// run, which the test above does with every name: here one of them for each family.
   @Test(arguments: families) func everyCommandTakesIt(_ name: String) async throws {
     let samples = try await Samples.shared.value.folder
     let folder = try TemporaryFolder()
@@ -42,14 +44,18 @@ import Testing
       #expect(outcome.status == 0, "\(name) \(arguments): \(outcome.errors)")
       return outcome.output
     }
-    let data = ["--data", "parts"]
+    let run = folder("run")
     _ = try mingle(
-      ["train", "--model", name, "--output", folder("run"), "--epochs", "1", "--batch-size", "2"]
-        + data + settings)
+      ["train", "--model", name, "--output", run, "--epochs", "1", "--batch-size", "2"]
+        + ["--data", "parts"] + settings)
     #expect(try mingle(["info", name] + settings).contains(name))
-    #expect(try mingle(["evaluate", folder("run")] + data).contains(" right"))
-    #expect(try mingle(["predict", folder("run"), "good.png"]).contains(" %  class "))
-    _ = try mingle(["features", folder("run"), "good.png", "--output", folder("f.safetensors")])
+    switch try #require(Self.families.firstIndex(of: name)) % 3 {
+    case 0: #expect(try mingle(["evaluate", run, "--data", "parts"]).contains(" right"))
+    case 1: #expect(try mingle(["predict", run, "good.png"]).contains(" %  class "))
+    default:
+      _ = try mingle(["features", run, "good.png", "--output", folder("f.safetensors")])
+      #expect(try Safetensors(at: folder("f.safetensors")).names == ["features"])
+    }
     try await compareForward(name, folder) { try mingle(["forward", name] + $0) }
   }
 

@@ -52,7 +52,9 @@ struct Tool {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(["COLUMNS": "80"]) { $1 }
+    // The networks are tiny: threads of theirs would only take cores from the other suites.
+    process.environment = ProcessInfo.processInfo.environment
+      .merging(["COLUMNS": "80", "OMP_NUM_THREADS": "1"]) { $1 }
     process.standardInput = FileHandle.nullDevice
     if let folder { process.currentDirectoryURL = URL(filePath: folder) }
     let output = try scratch.write([], to: "output")
