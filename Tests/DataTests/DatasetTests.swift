@@ -65,6 +65,17 @@ private func contents(_ data: any ImageDataset) throws -> [String] {
     #expect(vehicles.classNames == ["car", "train"])
   }
 
+  #if os(Linux)
+    @Test func aNameThatIsNotUTF8IsSaid() throws {
+      let folder = try TemporaryFolder()
+      try folder.write("dog/a.png", png(1))
+      let path = Array(folder.path.utf8) + Array("/cat".utf8) + [0xff, 0]
+      try #require(mkdir(path.map { CChar(bitPattern: $0) }, 0o777) == 0)
+      let error = mingleError { try ImageFolder(folder.path) }
+      #expect(error?.what == "a name that is not written in UTF-8")
+    }
+  #endif
+
   @Test func partsShareTheTrainingClasses() throws {
     let folder = try TemporaryFolder()
     for name in ["ant", "bee", "cow"] { try folder.write("train/\(name)/a.png", png(1)) }

@@ -158,7 +158,9 @@ import Training
     let wrong = [
       ("model: m\ndata: d\nepoch: 3", "did you mean 'epochs'?"),
       ("model: m\ndata: d\nschedule: {name: cosine, learning_rate: 1, warmpu: 3}", "'warmup'"),
-      ("model: m\ndata: d\nepochs: many", "'epochs'"),
+      ("model: m\ndata: d\nepochs: many", "'epochs' cannot be read: expected a whole number"),
+      ("model: m\ndata: d\nclip: [1]", "'clip' cannot be read: expected"),
+      ("- a", "the recipe cannot be read: expected keys with values"),
       ("model: m\ndata: d\noptimizer: {name: adam}", "optimizer.name"),
       (
         "model: m\ndata: d\naugmentation: {random_resized_crop: {scal: [0.5, 1]}}",
@@ -166,7 +168,7 @@ import Training
       ),
       ("augmentation:\n  color_jitter: {brightnes: 1}", "'augmentation.color_jitter.brightnes'"),
       ("augmentation:\n  rand_augment: {magnitud: 1}", "did you mean 'magnitude'?"),
-      ("model: [", "no valid YAML: did not find expected node content in line 1"),
+      ("model: [", "no valid YAML: did not find expected node content in line 2, column 1"),
       ("model: m\ndata: d\nepochs: 1\nepochs: 2", "no valid YAML: given twice: epochs"),
     ]
     for (yaml, part) in wrong {

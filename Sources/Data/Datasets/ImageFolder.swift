@@ -77,6 +77,11 @@ struct FolderListing {
         files.append(name)
       } else if manager.fileExists(atPath: path + "/" + name, isDirectory: &isFolder) {
         if isFolder.boolValue { folders.append(name) } else { files.append(name) }
+      } else if name.contains("\u{fffd}") {
+        // Left out, it might be a whole class; a dangling link, in contrast, leads nowhere.
+        throw MingleError(
+          .badData, "a name that is not written in UTF-8", in: path + "/" + name,
+          next: "rename it, for example with convmv")
       }
     }
     folders.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }

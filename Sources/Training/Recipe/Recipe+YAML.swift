@@ -31,7 +31,8 @@ extension Recipe {
       throw MingleError(.badData, "no valid YAML: \(error.reason)", in: path)
     } catch let error as DecodingError {
       let (field, why) = error.fieldAndReason
-      throw MingleError(.usage, "the recipe's '\(field)' cannot be read: \(why)", in: path)
+      let what = field.isEmpty ? "the recipe" : "the recipe's '\(field)'"
+      throw MingleError(.usage, "\(what) cannot be read: \(why)", in: path)
     }
   }
 
@@ -118,16 +119,29 @@ extension YamlError {
 
 extension DecodingError {
   fileprivate var fieldAndReason: (field: String, reason: String) {
+    func field(_ context: Context) -> String {
+      context.codingPath.map(\.stringValue).joined(separator: ".")
+    }
     switch self {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context),
-      .dataCorrupted(let context):
+    case .typeMismatch(let type, let context):
+      return (field(context), "expected \(words(for: type))")
+    case .valueNotFound(_, let context), .dataCorrupted(let context):
       let reason = (context.underlyingError as? MingleError).map(\.description)
-      return (
-        context.codingPath.map(\.stringValue).joined(separator: "."),
-        reason ?? context.debugDescription
-      )
+      return (field(context), reason ?? context.debugDescription)
     case .keyNotFound(let key, _): return (key.stringValue, "it is missing")
     @unknown default: return ("?", "\(self)")
+    }
+  }
+
+  /// What a value of the type looks like in YAML.
+  private func words(for type: Any.Type) -> String {
+    switch type {
+    case is any FixedWidthInteger.Type: "a whole number"
+    case is any FloatingPoint.Type: "a number"
+    case is Bool.Type: "true or false"
+    case is Node.Mapping.Type: "keys with values"
+    case is Node.Sequence.Type: "a list"
+    default: "a single value"
     }
   }
 }
