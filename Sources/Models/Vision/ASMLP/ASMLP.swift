@@ -9,6 +9,13 @@
 // whose sides the merges cannot halve are refused: the classifier's code drops the rows and columns
 // that fill no patch, the detector's adds some, and both stop at odd maps. Weights start as in the
 // code: PyTorch's default for convolutions, truncated normal 0.02 for the head.
+//
+// Published: top-1 81.3, 83.1 and 83.3 % for Tiny, Small and Base, trained with stochastic depth
+// 0.2, 0.3 and 0.5 that grows linearly over all blocks (here a setting, at first 0); 76.05 % for
+// Mobile.
+// Errata: the paper's listing leaves the padding open and uses a variable that it does not define;
+// its 20 thousand validation pictures are 50 thousand; the code's default shift size is 7, that of
+// all released networks 5.
 
 import Layers
 import Torch

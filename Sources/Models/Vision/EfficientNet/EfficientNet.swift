@@ -9,6 +9,9 @@
 // image size will do; the running statistics move by 0.1 and the norms' epsilon is 1e-5 (Google's code:
 // 0.01 and 1e-3). Weights start as in Google's code: convolutions normal with variance
 // 2 / (fan-out of a group), the classifier uniform on +-1 / sqrt(classes), biases 0.
+//
+// Published: top-1 77.1 % for B0 and, at 300 pixels, 81.6 % for B3 (ResMLP's paper quotes 81.1),
+// trained with stochastic depth 0.2 and dropout (here settings, at first 0).
 
 import Layers
 import Torch

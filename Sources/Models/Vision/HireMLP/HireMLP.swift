@@ -10,6 +10,11 @@
 // through 0, 1, 2 (paper: every second block shifts). Deviations from the code: any number of input
 // channels, reflecting padding as in the paper's ablation, and dropout in the channel MLP. Weights
 // start as there: truncated normal 0.02, biases 0.
+//
+// Published: top-1 79.7, 82.1, 83.2 and 83.8 % for Tiny to Large (first version: 78.9, 81.8, 83.1
+// and 83.4), Tiny without stochastic depth, Base with 0.2 that grows linearly over all blocks; for
+// Small and Large no rate is told, here they are as Tiny and Base.
+// Errata: the first version's table counts 17.1 million parameters for Tiny, its code 18.04.
 
 import Layers
 import Torch

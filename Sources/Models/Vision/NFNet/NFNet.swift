@@ -14,6 +14,9 @@
 // (there at least 1e-4 over the fan-in), and all widths are multiples of 8. Weights start as in timm:
 // convolutions normal with variance 1 / fan-in, the classifier normal with deviation 0.01, gains 1, the
 // branches' gains and biases 0.
+//
+// Published: top-1 83.6 % for F0, trained at 192 and tested at 256 pixels (12.38 billion
+// multiply-adds), with stochastic depth 0.25 and dropout 0.2 (here settings, at first 0).
 
 import Layers
 import Torch

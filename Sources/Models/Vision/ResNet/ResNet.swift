@@ -9,6 +9,9 @@
 // paper's option B), and stochastic depth. Weights start as there: normal with variance
 // 2 / fan-out, PyTorch's default for the classifier, and 0 for the gain of a branch's last norm, so
 // that every block starts as the identity (Goyal et al. 2017, arXiv 1706.02677).
+//
+// Published: top-1 75.3 and 77.0 % for 50 and 152 layers, the authors' weights with a single crop;
+// the papers that compare with them also quote 76.3 and 78.3.
 
 import Layers
 import Torch

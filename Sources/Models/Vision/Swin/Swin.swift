@@ -8,6 +8,10 @@
 // before merging, patches of 2 x 2) tile them, and lets those zeros take part in the attention.
 // Weights start as in timm, whose truncated normals of deviation 0.02 are cut at 2, which cuts
 // nothing: normal here.
+//
+// Published: top-1 81.3, 83.0 and 83.5 % for Swin-T, S and B (AS-MLP's paper quotes 83.3 for B),
+// trained with stochastic depth 0.2, 0.3 and 0.5 that grows linearly over all blocks (here a
+// setting, at first 0).
 
 import Layers
 import Torch

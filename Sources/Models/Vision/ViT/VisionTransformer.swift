@@ -8,6 +8,10 @@
 //
 // Deviations: none from timm. The distillation token of arXiv 2012.12877 is left out. Weights start
 // as in timm, whose truncated normals of deviation 0.02 are cut at 2, which cuts nothing: normal here.
+//
+// Published: top-1 72.2, 79.8 and 81.8 % for DeiT-Ti, S and B, trained with stochastic depth 0.1
+// that grows linearly over all blocks (here a setting, at first 0); 79.67 % for ViT-B/16 trained on
+// ImageNet alone, in arXiv 2105.01601.
 
 import Layers
 import Torch
