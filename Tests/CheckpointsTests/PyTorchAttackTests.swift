@@ -232,7 +232,12 @@ import Torch
     let complex = PickleItem.persistent([
       .text("storage"), .global("torch", "ComplexFloatStorage"), .text("1"), .text("cpu"), .int(3),
     ])
-    let sparse = PickleItem.call(.global("torch._utils", "_rebuild_sparse_tensor"), [])
+    let layout = PickleItem.call(
+      .global("torch.serialization", "_get_layout"), [.text("torch.sparse_coo")])
+    let sparse = PickleItem.call(.global("torch._utils", "_rebuild_sparse_tensor"), [layout])
+    let quantized = PickleItem.call(
+      .global("torch._utils", "_rebuild_qtensor"),
+      [.tuple([.global("torch", "per_tensor_affine"), .real(0.1), .int(0)])])
     let untyped = PickleItem.persistent([
       .text("storage"), .global("torch.storage", "UntypedStorage"), .text("2"), .text("cpu"),
       .int(8),
@@ -246,6 +251,7 @@ import Torch
     for (kind, item) in [
       ("torch.ComplexFloatStorage", PyTorchFile.tensor(complex, [3])),
       ("torch._utils._rebuild_sparse_tensor", sparse), ("torch.uint16", short),
+      ("torch._utils._rebuild_qtensor", quantized),
     ] {
       let weights = PickleItem.named([("x", PyTorchFile.tensor(storage.item(), [6]))])
       let beside = PickleItem.named([("model", weights), ("buffer", item)])

@@ -126,5 +126,9 @@ struct PickleGlobal {
     "pathlib.Path", "pathlib.PosixPath", "pathlib.PurePath", "pathlib.PurePosixPath",
     "pathlib.PureWindowsPath", "pathlib.WindowsPath",
     "torch.device", "torch.torch_version.TorchVersion",
+    // What tensors of other kinds are described with.
+    "torch.serialization._get_layout", "torch.per_channel_affine",
+    "torch.per_channel_affine_float_qparams", "torch.per_channel_symmetric",
+    "torch.per_tensor_affine", "torch.per_tensor_symmetric",
   ]
 }

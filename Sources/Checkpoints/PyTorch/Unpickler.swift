@@ -39,7 +39,9 @@ struct Unpickler {
     for _ in 0..<Self.maximumOperations {
       let code = try reader.byte()
       guard let operation = PickleOperation(rawValue: code) else {
-        throw reader.failure("the operation \(code), which PyTorch never writes,")
+        throw reader.failure(
+          "the operation \(code), which is not read,",
+          next: "copy or download the file again, or save it with torch.save's own pickle_protocol")
       }
       if case .stop = operation {
         let root = try pop()
