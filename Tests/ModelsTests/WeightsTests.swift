@@ -92,6 +92,29 @@ import Torch
         == model.logits(images).array(of: Float.self))
   }
 
+  /// Old files, as torchvision's first, have no counters beside the running statistics.
+  @Test func filesWithoutCountersLoad() throws {
+    let folder = try TemporaryFolder()
+    let settings = ["image_size": "32", "depths": "1,1,1,1", "dims": "4,4,4,4", "classes": "5"]
+    let model = try ModelRegistry.entry("resnet18").model(
+      settings: settings, generator: Generator(seed: 1))
+    let all = state(model)
+    let old = all.filter { !$0.key.hasSuffix("num_batches_tracked") }
+    let options = LoadOptions(model: "resnet18", settings: settings)
+    try Safetensors.write(old, metadata: [:], to: folder("old.safetensors"))
+    let loaded = try ModelCheckpoint.load(folder("old.safetensors"), options)
+    #expect(
+      loaded.model.logits(images).array(of: Float.self)
+        == model.logits(images).array(of: Float.self))
+
+    let damaged = all.filter { $0.key != "layer2.0.bn1.num_batches_tracked" }
+    try Safetensors.write(damaged, metadata: [:], to: folder("damaged.safetensors"))
+    let error = #expect(throws: MingleError.self) {
+      try ModelCheckpoint.load(folder("damaged.safetensors"), options)
+    }
+    #expect(error?.description.contains("1 missing") == true)
+  }
+
   @Test func unknownKeysOfALayoutAreErrors() {
     let error = #expect(throws: MingleError.self) {
       try Mixer.foreignLayouts[0].imported(["MixerBlock_0/attention/kernel": .zeros([1])])

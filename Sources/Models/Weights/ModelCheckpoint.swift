@@ -147,6 +147,7 @@ extension ModelCheckpoint {
     if let layout = entry.type.foreignLayouts.first(where: { $0.recognizes(Set(tensors.keys)) }) {
       tensors = try layout.imported(tensors, from: file)
     }
+    tensors = addingCounters(to: tensors)
     let model = try entry.loading(tensors, from: file, saved: saved, options)
 
     var checkpoint = ModelCheckpoint(
@@ -181,6 +182,14 @@ extension ModelCheckpoint {
     if let text = metadata[MetadataKey.provenance] {
       provenance = try savedValue([String: String].self, "provenance", from: text, in: file)
     }
+  }
+
+  /// `tensors` with the batch norms' counters that PyTorch before 0.4.1 did not save: 0, as there.
+  private static func addingCounters(to tensors: [String: Tensor]) -> [String: Tensor] {
+    let (mean, counter) = ("running_mean", "num_batches_tracked")
+    guard !tensors.keys.contains(where: { $0.hasSuffix(counter) }) else { return tensors }
+    let keys = tensors.keys.filter { $0.hasSuffix(mean) }.map { $0.dropLast(mean.count) + counter }
+    return tensors.merging(keys.map { (String($0), .zeros([], dtype: .int64)) }) { old, _ in old }
   }
 
   /// The weights of a run: the best, or the last where no best was kept.
