@@ -142,7 +142,7 @@ extension ModelEntry {
       } catch {
         throw MingleError(
           .usage, "\(name) cannot take this value of '\(key)'",
-          expected: "one such as \(current)", got: "'\(text)'")
+          expected: "one such as \(settingText(current))", got: "'\(text)'")
       }
     }
     return try JSONSerialization.data(withJSONObject: fields)
@@ -168,9 +168,17 @@ extension VisionModel {
   }
 }
 
+/// A field's JSON value as it is set: `2,2,6,2`, `true`, `0.5`.
+private func settingText(_ value: Any) -> String {
+  if let list = value as? [Any] { return list.map(settingText).joined(separator: ",") }
+  let json = (try? JSONSerialization.data(withJSONObject: [value])) ?? Data()
+  return json == Data("[true]".utf8) ? "true" : json == Data("[false]".utf8) ? "false" : "\(value)"
+}
+
 /// `text` as the JSON number or truth value that it spells, else as a string.
 private func jsonValue(_ text: some StringProtocol) -> Any {
   if let integer = Int(text) { return integer }
-  if let real = Double(text), real.isFinite { return real }
+  // Not as hexadecimal: 0x9 is a size.
+  if !text.contains("x"), let real = Double(text), real.isFinite { return real }
   return ["true": true, "false": false][String(text)] ?? String(text)
 }
