@@ -70,7 +70,7 @@ import Torch
   }
 
   @Test(arguments: [
-    (["dims": "16,24"], "dims must have as many values as depths"),
+    (["dims": "16,24"], "dims needs one value for each stage"),
     (["kernels": "3,3,4,3,5,5,3"], "the nearest are 3 and 5"),
     (["width_multiplier": "0"], "width_multiplier is out of range"),
     (["depth_multiplier": "nan"], "depth_multiplier"),

@@ -88,7 +88,7 @@ import Torch
     (["group_size": "100"], "the nearest is 104"),
     (["group_size": "200"], "the nearest is 128"),
     (["group_size": "-1"], "group_size is out of range"),
-    (["dims": "256,512"], "dims must have as many values as depths"),
+    (["dims": "256,512"], "dims needs one value for each stage"),
     (["depths": "1,2,0,3"], "depths is out of range"),
     (["bottleneck_ratio": "0"], "bottleneck_ratio is out of range"),
     (["alpha": "-0.5"], "alpha is out of range"),

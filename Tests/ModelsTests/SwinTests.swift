@@ -119,7 +119,7 @@ import Torch
   }
 
   @Test(arguments: [
-    (["depths": "2,2"], "heads needs a value for each stage"), (["depths": ""], "depths"),
+    (["depths": "2,2"], "heads needs one value for each stage"), (["depths": ""], "depths"),
     (["depths": "2,2,0,2"], "depths is out of range"), (["heads": "3,6,12,25"], "is 24"),
     (["window_size": "0"], "not a size"), (["window_size": "7,7"], "window_size needs"),
     (["window_size": "65"], "window_size is out of range"),

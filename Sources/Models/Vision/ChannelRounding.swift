@@ -1,19 +1,6 @@
-import Torch
-
 /// The multiple of 8 that is nearest to `channels`, at least 8 and not below `limit` of them: how
 /// Google's mobile networks and those after them round scaled widths.
 func roundedChannels(_ channels: Double, limit: Double = 0.9) -> Int {
   let nearest = max(8, Int(channels + 4) / 8 * 8)
   return Double(nearest) < limit * channels ? nearest + 8 : nearest
-}
-
-/// - Throws: `MingleError` unless `list` has as many values as the list of the field `other`.
-func requireLength<Value>(
-  _ field: String, _ list: [Value], of other: String, _ count: Int
-) throws {
-  guard list.count == count else {
-    throw MingleError(
-      .usage, "\(field) must have as many values as \(other)", expected: "\(count)",
-      got: "\(list.count)", next: "set both")
-  }
 }

@@ -71,15 +71,20 @@ public struct NullableField<Value: Codable & Hashable & Sendable>: Codable, Hash
   }
 }
 
-/// Throws unless the list `field` has one value for each of `stages`, all in `range`.
+/// - Throws: `MingleError` unless the list `field` has a value for each of `stages`, all in `range`.
 func requireList<Value: Comparable>(
   _ field: String, _ values: [Value], stages: Int, in range: ClosedRange<Value>
 ) throws {
+  try requireLength(field, values, stages: stages)
+  for value in values { try requireField(field, value, in: range) }
+}
+
+/// - Throws: `MingleError` unless the list `field` has a value for each of `stages`.
+func requireLength<Value>(_ field: String, _ values: [Value], stages: Int) throws {
   guard values.count == stages else {
     throw MingleError(
-      .usage, "\(field) must have one value for each stage",
-      expected: "\(stages), as many as depths",
-      got: "\(values.count)")
+      .usage, "\(field) needs one value for each stage", expected: "\(stages)",
+      got: "\(values.count)",
+      next: field == "depths" ? nil : "give as many as depths has")
   }
-  for value in values { try requireField(field, value, in: range) }
 }

@@ -134,18 +134,6 @@ func requireField<Value: Comparable>(
   }
 }
 
-/// Checks a list with one value for each of `count` stages.
-func requireList<Value: Comparable>(
-  _ field: String, _ values: [Value], count: Int, in range: ClosedRange<Value>
-) throws {
-  guard values.count == count else {
-    throw MingleError(
-      .usage, "\(field) needs one value for each stage", expected: "\(count) values",
-      got: "\(values.count)")
-  }
-  for value in values { try requireField(field, value, in: range) }
-}
-
 extension VisionConfiguration {
   /// Checks the fields that every family has.
   func validateCommonFields() throws {

@@ -55,7 +55,7 @@ public struct EfficientNetConfiguration: VisionConfiguration {
     let lists = [
       ("dims", dims), ("kernels", kernels), ("strides", strides), ("expansions", expansions),
     ]
-    for (field, list) in lists { try requireLength(field, list, of: "depths", depths.count) }
+    for (field, list) in lists { try requireLength(field, list, stages: depths.count) }
 
     try requireField("width_multiplier", widthMultiplier, in: 1e-3...64)
     try requireField("depth_multiplier", depthMultiplier, in: 1e-3...64)

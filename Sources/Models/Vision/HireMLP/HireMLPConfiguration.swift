@@ -52,16 +52,16 @@ public struct HireMLPConfiguration: VisionConfiguration {
   public func validate() throws {
     try validateCommonFields()
     try requireField("the number of stages in depths", depths.count, in: 1...8)
-    let count = depths.count
-    try requireList("depths", depths, count: count, in: 1...1024)
-    try requireList("dims", dims, count: count, in: 4...65_536)
-    try requireList("mlp_ratio", mlpRatio, count: mlpRatio.count == 1 ? 1 : count, in: 0...64)
-    for index in 0..<count {
+    let stages = depths.count
+    try requireList("depths", depths, stages: stages, in: 1...1024)
+    try requireList("dims", dims, stages: stages, in: 4...65_536)
+    try requireList("mlp_ratio", mlpRatio, stages: mlpRatio.count == 1 ? 1 : stages, in: 0...64)
+    for index in 0..<stages {
       try requireField("the MLP's width, mlp_ratio times dims,", hidden(index), in: 1...4_194_304)
     }
-    try requireList("regions", regions, count: count, in: 1...1024)
-    try requireList("step_strides", stepStrides, count: count, in: 1...1024)
-    try requireList("step_dilations", stepDilations, count: count, in: 0...1024)
+    try requireList("regions", regions, stages: stages, in: 1...1024)
+    try requireList("step_strides", stepStrides, stages: stages, in: 1...1024)
+    try requireList("step_dilations", stepDilations, stages: stages, in: 0...1024)
     guard stepPadding == .circular || stepPadding == .zero else {
       throw MingleError(
         .usage, "step_padding is not known", expected: "circular or zero",

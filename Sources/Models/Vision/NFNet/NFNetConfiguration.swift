@@ -52,7 +52,7 @@ public struct NFNetConfiguration: VisionConfiguration {
   public func validate() throws {
     try validateCommonFields()
     try requireField("depths' length", depths.count, in: 1...64)
-    try requireLength("dims", dims, of: "depths", depths.count)
+    try requireLength("dims", dims, stages: depths.count)
     try requireField("width_multiplier", widthMultiplier, in: 1e-3...64)
     for depth in depths { try requireField("depths", depth, in: 1...1024) }
     try requireField("depths' sum", depths.reduce(0, +), in: 1...4096)

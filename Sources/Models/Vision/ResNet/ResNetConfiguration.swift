@@ -41,8 +41,8 @@ public struct ResNetConfiguration: VisionConfiguration {
 
   public func validate() throws {
     try validateCommonFields()
-    try requireList("depths", depths, count: 4, in: 1...1024)
-    try requireList("dims", dims, count: 4, in: 1...16_384)
+    try requireList("depths", depths, stages: 4, in: 1...1024)
+    try requireList("dims", dims, stages: 4, in: 1...16_384)
     try requireField("stem_dim", stemDim, in: 1...16_384)
     try requireField("dropout", dropout, in: 0...1)
     try requireField("drop_path", dropPath, in: 0...1)

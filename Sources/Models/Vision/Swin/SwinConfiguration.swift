@@ -49,9 +49,9 @@ public struct SwinConfiguration: VisionConfiguration {
     try requireField("number of depths", depths.count, in: 1...8)
     for depth in depths { try requireField("depths", depth, in: 1...1024) }
     try requireField("dim", dim, in: 1...8192)
-    try requireLength("heads", heads.count)
+    try requireLength("heads", heads, stages: depths.count)
     for (stage, heads) in heads.enumerated() { try requireHeads(heads, dividing: dim << stage) }
-    if windowSize.count != 1 { try requireLength("window_size", windowSize.count) }
+    if windowSize.count != 1 { try requireLength("window_size", windowSize, stages: depths.count) }
     for window in windowSize {
       try requireField("window_size", max(window.height, window.width), in: 1...64)
     }
@@ -60,14 +60,6 @@ public struct SwinConfiguration: VisionConfiguration {
     try requireField("attention_dropout", attentionDropout, in: 0...1)
     try requireField("drop_path", dropPath, in: 0...1)
     _ = try grid(patch: patchSize)
-  }
-
-  private func requireLength(_ field: String, _ count: Int) throws {
-    guard count == depths.count else {
-      throw MingleError(
-        .usage, "\(field) needs a value for each stage",
-        expected: "\(depths.count), as many as depths", got: "\(count)")
-    }
   }
 }
 
