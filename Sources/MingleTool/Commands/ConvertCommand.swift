@@ -8,9 +8,10 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Turn published weights into a file that tells all about itself.",
     discussion: """
-      Reads Mingle's, timm's, Google's (Mixer .npz) and Meta's (ResMLP) layouts and writes \
-      safetensors with timm's names; model, settings, preprocessing, labels and origin travel in \
-      its metadata. Every tensor must fit the model: missing, unused and mismatched ones are reported.
+      Reads Mingle's, timm's, Google's (Mixer .npz) and Meta's (ResMLP) layouts, and those of the \
+      authors of AS-MLP, Hire-MLP, Vision Permutator and RaftMLP. Writes safetensors with timm's \
+      names, or the authors' where timm lacks the model; settings, preprocessing, labels and origin \
+      travel in its metadata. Every tensor must fit: missing, unused and mismatched ones are reported.
 
       PyTorch's files (.pth, .pt, .bin) are read, not run: one that asks for more than \
       tensors, containers and numbers is refused.
