@@ -12,6 +12,8 @@ public protocol Tokenizer: Sendable {
   var special: SpecialTokens { get }
   /// The tokens of `text` in order, without special tokens before and after it.
   func tokens(in text: String) -> [Token]
+  /// The ids of ``tokens(in:)``.
+  func encode(_ text: String) -> [Int32]
   /// The text that the tokens spell. Ids outside the vocabulary are left out.
   func decode(_ ids: [Int32]) -> String
   /// The piece as the vocabulary spells it (`##ing`, `▁the`); empty for an id outside the vocabulary.
@@ -24,7 +26,6 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
-  /// The ids of ``tokens(in:)``.
   public func encode(_ text: String) -> [Int32] {
     tokens(in: text).map(\.id)
   }
