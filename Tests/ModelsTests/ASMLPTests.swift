@@ -10,7 +10,7 @@ import Torch
     ("asmlp_tiny", "as_mlp_tiny_224"), ("asmlp_small", "as_mlp_small_224"),
     ("asmlp_base", "as_mlp_base_224"),
   ]) func registeredModelEqualsReference(_ fixture: String, _ name: String) throws {
-    try Fixture.load(fixture).check(ModelRegistry.entry(name).model(generator: nil))
+    try Fixture.load(fixture).check(ModelRegistry.entry(name).visionModel(generator: nil))
   }
 
   @Test func tinyOnAWideImageEqualsReference() throws {

@@ -15,7 +15,7 @@ import Torch
   init() throws { folder = try TemporaryFolder() }
 
   private func tensors(_ name: String) throws -> [String: Tensor] {
-    let model = try ModelRegistry.entry(name).model(
+    let model = try ModelRegistry.entry(name).visionModel(
       settings: settings, generator: Generator(seed: 1))
     return Dictionary(uniqueKeysWithValues: model.state.map { ($0.name, $0.tensor) })
   }

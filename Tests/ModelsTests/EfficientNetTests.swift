@@ -55,7 +55,7 @@ import Torch
   /// Two stages, other kernels, a stride of 3, no squeeze-and-excitation: the reference's other settings.
   @Test func everyListMayChange() throws {
     let entry = try ModelRegistry.entry("efficientnet_b0")
-    let model = try entry.model(
+    let model = try entry.visionModel(
       settings: [
         "depths": "1,2", "dims": "16,20", "kernels": "3,7", "strides": "1,3",
         "expansions": "2,1", "squeeze_ratio": "0", "image_size": "40x64", "stem_dim": "12",
@@ -81,7 +81,7 @@ import Torch
     (["image_size": "0"], "image_size"),
   ]) func wrongSettingsAreErrors(_ settings: [String: String], _ part: String) throws {
     let error = #expect(throws: MingleError.self) {
-      try ModelRegistry.entry("efficientnet_b0").model(settings: settings, generator: nil)
+      try ModelRegistry.entry("efficientnet_b0").visionModel(settings: settings, generator: nil)
     }
     #expect(error?.kind == .usage)
     #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")

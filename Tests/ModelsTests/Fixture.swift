@@ -50,18 +50,7 @@ struct Fixture: Decodable {
   func check(
     _ tensor: Tensor, _ digest: Digest, probe name: String, tolerance: Double, _ what: Comment
   ) {
-    let values = tensor.array(of: Double.self)
-    let l2 = Tensor(values).norm().item
-    #expect(abs(l2 - digest.l2) <= tolerance * digest.l2, what)
-    for (value, expected) in zip(values, digest.first) {
-      #expect(abs(value - expected) <= tolerance * digest.l2, what)
-    }
-    let filled = Fill.raw("probe:" + name, [values.count], salt: salt).to(.float64)
-    let probe = (filled * Tensor(values)).sum().item
-    #expect(abs(probe - digest.probe) <= tolerance * digest.l2, what)
-    for (value, expected) in zip(values, digest.values ?? []) {
-      #expect(abs(value - expected) <= tolerance * digest.l2, what)
-    }
+    digest.check(tensor, probe: name, salt: salt, tolerance: tolerance, what)
   }
 
   /// Checks names and shapes, logits, features, stages, gradients and running statistics of `model`
@@ -150,5 +139,25 @@ struct Fixture: Decodable {
     let inputGradient = try #require(all.last ?? nil)
     let digest = try #require(self.inputGradient)
     check(inputGradient, digest, probe: "input", tolerance: tolerance, "input gradient")
+  }
+}
+
+extension Fixture.Digest {
+  /// Checks norm, first elements and probe of `tensor` to `tolerance` of its norm.
+  func check(
+    _ tensor: Tensor, probe name: String, salt: UInt64, tolerance: Double, _ what: Comment
+  ) {
+    let numbers = tensor.array(of: Double.self)
+    let norm = Tensor(numbers).norm().item
+    #expect(abs(norm - l2) <= tolerance * l2, what)
+    for (value, expected) in zip(numbers, first) {
+      #expect(abs(value - expected) <= tolerance * l2, what)
+    }
+    let filled = Fill.raw("probe:" + name, [numbers.count], salt: salt).to(.float64)
+    let product = (filled * Tensor(numbers)).sum().item
+    #expect(abs(product - probe) <= tolerance * l2, what)
+    for (value, expected) in zip(numbers, values ?? []) {
+      #expect(abs(value - expected) <= tolerance * l2, what)
+    }
   }
 }

@@ -13,7 +13,7 @@ import Torch
   ]
 
   @Test(arguments: registered) func registeredModelEqualsReference(_ name: String) throws {
-    try Fixture.load(name).check(ModelRegistry.entry(name).model(generator: nil))
+    try Fixture.load(name).check(ModelRegistry.entry(name).visionModel(generator: nil))
   }
 
   @Test func smallMixerEqualsReference() throws {

@@ -9,12 +9,12 @@ import Torch
   nonisolated static let variants = ["tiny", "small", "base", "large"]
 
   @Test(arguments: variants) func registeredModelEqualsReference(_ name: String) throws {
-    let model = try ModelRegistry.entry("hire_mlp_\(name)_224").model(generator: nil)
+    let model = try ModelRegistry.entry("hire_mlp_\(name)_224").visionModel(generator: nil)
     try Fixture.load("hire_mlp_\(name)").check(model)
   }
 
   @Test func registeredModelTrainsAsTheReference() throws {
-    let model = try ModelRegistry.entry("hire_mlp_tiny_224").model(generator: nil)
+    let model = try ModelRegistry.entry("hire_mlp_tiny_224").visionModel(generator: nil)
     try Fixture.load("hire_mlp_tiny_train").check(model)
   }
 

@@ -68,7 +68,7 @@ import Torch
 
   @Test func settingsChangeShapes() throws {
     let entry = try ModelRegistry.entry("dm_nfnet_f0")
-    let model = try entry.model(
+    let model = try entry.visionModel(
       settings: [
         "depths": "1,1", "dims": "64,100", "width_multiplier": "0.5", "group_size": "0",
         "extra_convolution": "false", "bottleneck_ratio": "0.25", "squeeze_ratio": "0.3",
@@ -95,7 +95,7 @@ import Torch
     (["classes": "0"], "classes is out of range"),
   ]) func wrongSettingsAreErrors(_ settings: [String: String], _ part: String) throws {
     let error = #expect(throws: MingleError.self) {
-      try ModelRegistry.entry("dm_nfnet_f0").model(settings: settings, generator: nil)
+      try ModelRegistry.entry("dm_nfnet_f0").visionModel(settings: settings, generator: nil)
     }
     #expect(error?.kind == .usage)
     #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")

@@ -25,7 +25,7 @@ import Torch
 
   private func model(_ name: String) throws -> any HierarchicalModel {
     let settings = try #require(Self.settings[name])
-    let model = try ModelRegistry.entry(name).model(
+    let model = try ModelRegistry.entry(name).visionModel(
       settings: settings.merging(["image_size": "64x96", "classes": "5"]) { $1 },
       generator: Generator(seed: 3))
     return try #require(model as? any HierarchicalModel)

@@ -15,7 +15,7 @@ import Torch
 
   @Test(arguments: registered)
   func registeredModelEqualsReference(_ name: String, _ fixture: String) throws {
-    try Fixture.load(fixture).check(ModelRegistry.entry(name).model(generator: nil))
+    try Fixture.load(fixture).check(ModelRegistry.entry(name).visionModel(generator: nil))
   }
 
   private static let small = RaftMLPConfiguration(
@@ -155,7 +155,7 @@ import Torch
       "image_size": "50x70", "training_size": "64", "patch_sizes": "3,2", "kernels": "3+9,2+4+8",
       "depths": "1,2", "dims": "24,48", "raft_sizes": "3,4", "classes": "7", "shortcut": "true",
     ]
-    let model = try entry.model(settings: settings, generator: Generator(seed: 1))
+    let model = try entry.visionModel(settings: settings, generator: Generator(seed: 1))
     let shapes = state(model).mapValues(\.shape)
     #expect(shapes["levels.0.fn.0.fc.weight"] == [24, 3 * (9 + 81)])
     #expect(shapes["levels.1.fn.0.fc.weight"] == [48, 24 * (4 + 16 + 64)])

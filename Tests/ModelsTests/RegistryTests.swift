@@ -5,9 +5,9 @@ import TestSupport
 import Testing
 import Torch
 
-/// What holds for every registered model.
+/// What holds for every registered model that reads pictures.
 @Suite(.serialized) @TorchActor struct RegistryTests {
-  nonisolated static let names = ModelRegistry.entries.map(\.name)
+  nonisolated static let names = ModelRegistry.entries(reading: .pictures).map(\.name)
 
   /// Parameters as the papers print them, in millions; Mixer's and Sparse-MLP's without the head.
   nonisolated static let papers: [String: Double] = [
@@ -39,7 +39,7 @@ import Torch
 
   @Test(arguments: names) func countsAreExactAndThePapers(_ name: String) throws {
     let entry = try ModelRegistry.entry(name)
-    let model = try entry.model(generator: nil)
+    let model = try entry.visionModel(generator: nil)
     #expect(model.parameterCount == entry.parameterCount)
     let isHeadless = ["mixer", "sparse_mlp"].contains { name.hasPrefix($0) }
     let head = isHeadless ? model.head.parameterCount : 0
@@ -55,7 +55,7 @@ import Torch
   @Test(arguments: names.filter { !$0.contains("_l") && !$0.contains("_h") && !$0.contains("big") })
   func multiplyAddsAreExact(_ name: String) throws {
     let entry = try ModelRegistry.entry(name)
-    #expect(try entry.model(generator: Generator(seed: 0)).multiplyAdds == entry.multiplyAdds)
+    #expect(try entry.visionModel(generator: Generator(seed: 0)).multiplyAdds == entry.multiplyAdds)
   }
 
   /// A model of the name's family with settings of ``SmallModels`` and 5 classes.
@@ -65,7 +65,7 @@ import Torch
     let entry = try ModelRegistry.entry(name)
     let small = try #require(
       SmallModels.settings[entry.family], "no small settings for \(entry.family)")
-    return try entry.model(
+    return try entry.visionModel(
       settings: small.merging(settings.merging(["classes": "5"]) { $1 }) { $1 },
       generator: Generator(seed: seed))
   }
@@ -227,7 +227,7 @@ import Torch
     ("raft_mlp_12_224", ["embedding": "wide"], "'embedding'"),
   ]) func wrongSettingsAreErrors(_ name: String, _ settings: [String: String], _ part: String) {
     let error = #expect(throws: MingleError.self) {
-      try ModelRegistry.entry(name).model(settings: settings, generator: nil)
+      try ModelRegistry.entry(name).visionModel(settings: settings, generator: nil)
     }
     #expect(error?.kind == .usage)
     #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")

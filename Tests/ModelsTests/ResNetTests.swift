@@ -11,7 +11,7 @@ import Torch
   @Test(arguments: [("resnet18", 224), ("resnet50", 224), ("resnet18", 96), ("resnet50", 96)])
   func registeredModelEqualsReference(_ name: String, _ side: Int) throws {
     let model = try ModelRegistry.entry(name)
-      .model(settings: ["image_size": "\(side)"], generator: nil)
+      .visionModel(settings: ["image_size": "\(side)"], generator: nil)
     let fixture = try Fixture.load(side == 224 ? name : "\(name)_img\(side)")
     try fixture.check(model, gradients: side == 224 ? 5e-3 : 1e-3)
   }

@@ -130,7 +130,7 @@ import Torch
 
   @Test func costGrowsWithTheChoicesNotWithTheExperts() throws {
     func cost(_ experts: String, _ topK: String) throws -> Int {
-      try ModelRegistry.entry("sparse_mlp_b_224").model(
+      try ModelRegistry.entry("sparse_mlp_b_224").visionModel(
         settings: [
           "image_size": "32", "depth": "1", "dim": "16", "sparse_tokens": "8", "sparse_dim": "8",
           "channel_experts": experts, "channel_top_k": topK, "expert_channels_hidden": "64",
@@ -191,7 +191,7 @@ import Torch
       "image_size": "32", "depth": "2", "dim": "16", "sparse_tokens": "8", "sparse_dim": "8",
       "expert_tokens_hidden": "8", "expert_channels_hidden": "8", "classes": "3",
     ]
-    return try ModelRegistry.entry("sparse_mlp_b_224").model(
+    return try ModelRegistry.entry("sparse_mlp_b_224").visionModel(
       settings: small.merging(settings) { $1 }, generator: Generator(seed: 0))
   }
 

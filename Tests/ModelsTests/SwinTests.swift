@@ -10,7 +10,7 @@ import Torch
   @Test func registeredModelEqualsReference() throws {
     let name = "swin_tiny_patch4_window7_224"
     try Fixture.load(name).check(
-      ModelRegistry.entry(name).model(generator: nil), logits: 1e-5, gradients: 1e-4)
+      ModelRegistry.entry(name).visionModel(generator: nil), logits: 1e-5, gradients: 1e-4)
   }
 
   private static let small = SwinConfiguration(depths: [2, 2], dim: 24, heads: [2, 4]).with {
@@ -38,7 +38,7 @@ import Torch
         forResource: "swin_sizes", withExtension: "json", subdirectory: "Fixtures"))
     let cases = try JSONDecoder().decode([SizeCase].self, from: Data(contentsOf: url))
     for item in cases {
-      let model = try ModelRegistry.entry("swin_tiny_patch4_window7_224").model(
+      let model = try ModelRegistry.entry("swin_tiny_patch4_window7_224").visionModel(
         settings: item.settings, generator: nil)
       let filled = model.state.map { ($0.name, Fill.parameter($0.name, $0.tensor.shape)) }
       try model.load(Dictionary(uniqueKeysWithValues: filled))
@@ -63,7 +63,7 @@ import Torch
     ("32x48", "7", [169, 77]), ("16x64", "3x1", [5, 3]), ("4", "7", [1, 1]),
     ("36x20", "7x5", [117, 45]), ("4x60", "3", [5, 5]),
   ]) func anyMapFits(_ size: String, _ window: String, _ tables: [Int]) throws {
-    let model = try ModelRegistry.entry("swin_tiny_patch4_window7_224").model(
+    let model = try ModelRegistry.entry("swin_tiny_patch4_window7_224").visionModel(
       settings: [
         "image_size": size, "depths": "2,2", "heads": "2,4", "dim": "16", "window_size": window,
         "classes": "3",
@@ -126,7 +126,7 @@ import Torch
     (["image_size": "223"], "the nearest size is 224"), (["dim": "-96"], "dim is out of range"),
   ]) func wrongSettingsAreErrors(_ settings: [String: String], _ part: String) {
     let error = #expect(throws: MingleError.self) {
-      try ModelRegistry.entry("swin_tiny_patch4_window7_224").model(
+      try ModelRegistry.entry("swin_tiny_patch4_window7_224").visionModel(
         settings: settings, generator: nil)
     }
     #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")

@@ -14,7 +14,7 @@ import Torch
 
   @Test(arguments: registered)
   func registeredModelEqualsReference(_ name: String, _ fixture: String) throws {
-    try Fixture.load(fixture).check(ModelRegistry.entry(name).model(generator: nil))
+    try Fixture.load(fixture).check(ModelRegistry.entry(name).visionModel(generator: nil))
   }
 
   private static let small = VisionPermutatorConfiguration(

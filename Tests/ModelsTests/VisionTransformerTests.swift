@@ -9,7 +9,7 @@ import Torch
   @Test(arguments: ["deit_tiny_patch16_224", "deit_small_patch16_224", "vit_base_patch16_224"])
   func registeredModelEqualsReference(_ name: String) throws {
     try Fixture.load(name).check(
-      ModelRegistry.entry(name).model(generator: nil), logits: 1e-5, gradients: 1e-4)
+      ModelRegistry.entry(name).visionModel(generator: nil), logits: 1e-5, gradients: 1e-4)
   }
 
   private static let small = VisionTransformerConfiguration(dim: 32, heads: 4).with {
@@ -38,7 +38,7 @@ import Torch
 
   @Test func positionsAreInterpolatedAndTheClassTokensKept() throws {
     let folder = try TemporaryFolder()
-    let model = try ModelRegistry.entry("deit_tiny_patch16_224").model(
+    let model = try ModelRegistry.entry("deit_tiny_patch16_224").visionModel(
       settings: ["image_size": "32", "patch_size": "8", "depth": "1"],
       generator: Generator(seed: 1))
     let checkpoint = ModelCheckpoint(
@@ -61,7 +61,8 @@ import Torch
     (["attention_dropout": "1.5"], "attention_dropout is out of range"),
   ]) func wrongSettingsAreErrors(_ settings: [String: String], _ part: String) {
     let error = #expect(throws: MingleError.self) {
-      try ModelRegistry.entry("vit_tiny_patch16_224").model(settings: settings, generator: nil)
+      try ModelRegistry.entry("vit_tiny_patch16_224").visionModel(
+        settings: settings, generator: nil)
     }
     #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
   }

@@ -12,7 +12,7 @@ import Torch
   private func filled(_ name: String, _ settings: [String: String] = [:]) throws -> any VisionModel
   {
     let base = ["image_size": "32", "patch_size": "8", "depth": "2", "dim": "32", "classes": "5"]
-    let model = try ModelRegistry.entry(name).model(
+    let model = try ModelRegistry.entry(name).visionModel(
       settings: base.merging(settings) { $1 }, generator: nil)
     let state = model.state.map { ($0.name, Fill.parameter($0.name, $0.tensor.shape)) }
     try model.load(Dictionary(uniqueKeysWithValues: state))
@@ -127,7 +127,7 @@ import Torch
     let folder = try TemporaryFolder()
     let model = try filled(name)
     let entry = try ModelRegistry.entry(name)
-    try ModelCheckpoint(name: name, model: model, preprocessing: entry.preprocessing)
+    try ModelCheckpoint(name: name, model: model, preprocessing: #require(entry.preprocessing))
       .write(to: folder("model.safetensors"))
     let path = folder("model.safetensors")
     let error = #expect(throws: MingleError.self) {

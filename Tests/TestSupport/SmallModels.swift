@@ -1,5 +1,5 @@
 /// For each family the settings that make its models small enough for a test, with an image size that
-/// is not square where the family allows one.
+/// is not square where the family allows one; those for text read 12 tokens of a vocabulary of 50.
 public enum SmallModels {
   /// By family's name.
   public static let settings: [String: [String: String]] = [
@@ -31,6 +31,12 @@ public enum SmallModels {
       "image_size": "32x48", "patch_sizes": "4,2,2,2", "kernels": "4+8,2+4,2+4,2",
       "depths": "1,1,2,1", "dims": "16,32,48,64", "raft_sizes": "2,2,4,2",
     ],
+    "gMLP (text)": text, "aMLP (text)": text.merging(["attention_dim": "8"]) { $1 },
+    "BERT": text.merging(["heads": "4"]) { $1 },
+    "MLP-Mixer (text)": text.merging(["token_ffn_dim": "10"]) { $1 },
+  ]
+  private static let text = [
+    "vocabulary": "50", "sequence_length": "12", "depth": "2", "dim": "16", "ffn_dim": "24",
   ]
   private static let patches = [
     "image_size": "32x48", "patch_size": "8", "depth": "2", "dim": "32",

@@ -72,18 +72,17 @@ def reference(model, images, cotangent):
     return logits.detach(), features[0].detach(), gradients
 
 
-def mingle(options, name, settings, model, images, cotangent, folder, precision="fp32"):
-    files = [str(folder / f"{part}.safetensors") for part in ("weights", "input", "output")]
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, files[0])
-    save_file({"input": images, "cotangent": cotangent}, files[1])
-    command = [options.mingle, "forward", name, "--weights", files[0], "--input", files[1]]
-    command += ["--output", files[2], "--gradients", "--features", "--precision", precision]
+def run_mingle(options, name, settings, files, precision="fp32"):
+    """The outputs of `mingle forward` for files of weights and inputs, written to the third."""
+    weights, inputs, output = map(str, files)
+    command = [options.mingle, "forward", name, "--weights", weights, "--input", inputs]
+    command += ["--output", output, "--gradients", "--features", "--precision", precision]
     for key, value in settings.items():
         command += ["--set", f"{key}={spelled(value)}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"mingle ends with {done.returncode}: {done.stderr.strip()}")
-    return load_file(files[2])
+    return load_file(output)
 
 
 def compare(options, label, name, settings, model, folder):
@@ -97,8 +96,20 @@ def compare(options, label, name, settings, model, folder):
     classes = classifier_of(model).out_features
     cotangent = torch.randn(len(images), classes, generator=generator)
     logits, features, gradients = reference(model, images, cotangent)
+
+    def forward(precision):
+        files = [folder / f"{part}.safetensors" for part in ("weights", "input", "output")]
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, files[0])
+        save_file({"input": images, "cotangent": cotangent}, files[1])
+        return run_mingle(options, name, settings, files, precision)
+
+    return check_outputs(options, label, logits, features, gradients, forward)
+
+
+def check_outputs(options, label, logits, features, gradients, forward):
+    """Problems of what `forward(precision)` gives, against a reference's outputs."""
     try:
-        found = mingle(options, name, settings, model, images, cotangent, folder)
+        found = forward("fp32")
     except RuntimeError as error:
         return [f"{label}: {error}"]
 
@@ -122,7 +133,7 @@ def compare(options, label, name, settings, model, folder):
     line = f"{label}\n    logits {errors['logits']:.1e}  features {errors['features']:.1e}"
     line += f"  gradients {worst:.1e}"
     if options.bf16:
-        half = mingle(options, name, settings, model, images, cotangent, folder, "bf16")
+        half = forward("bf16")
         error = ((half["logits"] - logits).abs().max() / logits.abs().max()).item()
         line += f"  bf16 logits {error:.1e}"
         if not error <= 0.1:

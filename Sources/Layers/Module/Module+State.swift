@@ -18,7 +18,9 @@ public struct StateReport: Sendable, Hashable {
   public var fits: Bool { missing.isEmpty && unused.isEmpty && mismatched.isEmpty }
 
   /// The error that a strict load ends in.
-  public func error(in place: String?) -> MingleError {
+  public func error(
+    in place: String?, next: String = "check the model's name, image size and class count"
+  ) -> MingleError {
     var parts: [String] = []
     if !mismatched.isEmpty {
       parts.append(
@@ -36,7 +38,7 @@ public struct StateReport: Sendable, Hashable {
     if !unused.isEmpty { parts.append("\(unused.count) unused (\(listed(unused)))") }
     return MingleError(
       .badData, "the weights do not fit the model: " + parts.joined(separator: "; "), in: place,
-      next: "check the model's name, image size and class count")
+      next: next)
   }
 
   private func listed(_ items: [String]) -> String {

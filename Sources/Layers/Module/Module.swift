@@ -28,6 +28,12 @@ package protocol ModuleWithEntries: Module {
   var ownEntries: [(key: String, entry: ModuleEntry)] { get }
 }
 
+/// A module some of whose properties have keys that no name of a property gives: "LayerNorm", "self".
+package protocol ModuleWithKeys: Module {
+  /// Keys by property.
+  static var keys: [String: String] { get }
+}
+
 extension Module {
   /// The module's own properties in the order of their declaration, with their keys.
   package var entries: [(key: String, entry: ModuleEntry)] {
@@ -41,8 +47,9 @@ extension Module {
       chain.append(level)
       mirror = level.superclassMirror
     }
+    let keys = (self as? any ModuleWithKeys).map { type(of: $0).keys } ?? [:]
     return chain.reversed().flatMap(\.children).flatMap { child in
-      child.label.map { moduleEntries(of: child.value, key: snakeCase($0)) } ?? []
+      child.label.map { moduleEntries(of: child.value, key: keys[$0] ?? snakeCase($0)) } ?? []
     }
   }
 

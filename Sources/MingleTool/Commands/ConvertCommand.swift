@@ -8,10 +8,11 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Turn published weights into a file that tells all about itself.",
     discussion: """
-      Reads Mingle's, timm's, Google's (Mixer .npz) and Meta's (ResMLP) layouts, and those of the \
-      authors of AS-MLP, Hire-MLP, Vision Permutator and RaftMLP. Writes safetensors with timm's \
-      names, or the authors' where timm lacks the model; settings, preprocessing, labels and origin \
-      travel in its metadata. Every tensor must fit: missing, unused and mismatched ones are reported.
+      Reads Mingle's, timm's, Google's (Mixer .npz), Meta's (ResMLP) and Hugging Face's (BERT) \
+      layouts, and those of the authors of AS-MLP, Hire-MLP, Vision Permutator and RaftMLP. Writes \
+      safetensors with timm's or Hugging Face's names, or the authors' where both lack the model; \
+      settings, preprocessing, labels and origin travel in its metadata. Every tensor must fit: \
+      missing, unused and mismatched ones are reported.
 
       PyTorch's files (.pth, .pt, .bin) are read, not run: one that asks for more than \
       tensors, containers and numbers is refused.
@@ -50,26 +51,36 @@ struct ConvertCommand: ParsableCommand {
       throw MingleError(
         .usage, "the file is already there", in: output, next: "pass --force to replace it")
     }
-    var checkpoint = try ModelCheckpoint.load(input, weights.loadOptions())
+    let entry = try ModelRegistry.entry(ofWeightsAt: input, model: weights.model)
+    let origin = ["converted_from": input, "converted_by": "mingle \(mingleVersion)"]
+    let model: any Model
+    switch entry.input {
+    case .pictures:
+      var checkpoint = try ModelCheckpoint.load(input, weights.loadOptions())
+      checkpoint.provenance.merge(origin) { $1 }
+      if layout == nil { try checkpoint.write(to: output) }
+      model = checkpoint.model
+    case .text:
+      var checkpoint = try LanguageCheckpoint.load(input, weights.loadOptions())
+      checkpoint.provenance.merge(origin) { $1 }
+      if layout == nil { try checkpoint.write(to: output) }
+      model = checkpoint.model
+    }
     if let layout {
-      let tensors = try exported(checkpoint.model, to: layout)
+      let tensors = try exported(model, to: layout)
       if isArchive {
         try NumpyArchive.write(tensors, to: output)
       } else {
         try Safetensors.write(tensors, to: output)
       }
-    } else {
-      checkpoint.provenance["converted_from"] = input
-      checkpoint.provenance["converted_by"] = "mingle \(mingleVersion)"
-      try checkpoint.write(to: output)
     }
     Console.note(
-      "\(output): \(checkpoint.name), \(grouped(checkpoint.model.parameterCount)) parameters, "
-        + "\(checkpoint.model.state.count) tensors")
+      "\(output): \(entry.name), \(grouped(model.parameterCount)) parameters, "
+        + "\(model.state.count) tensors")
   }
   /// The weights in the family's published layout of that name.
   private func exported(
-    _ model: some VisionModel, to name: String
+    _ model: some Model, to name: String
   ) throws -> [String: Tensor] {
     let layouts = type(of: model).foreignLayouts
     guard let layout = layouts.first(where: { $0.name == name }) else {

@@ -13,6 +13,11 @@ struct ForwardCommand: ParsableCommand {
       writes "grad.input" and "grad.KEY" for every parameter: the gradients of \
       sum(logits * cotangent).
 
+      For a language model "input" [texts, tokens] holds token numbers (int64). The file may have \
+      "mask" (not 0 where a token counts) and "segments" of the same shape. The logits are [texts, \
+      tokens, vocabulary], [texts, classes] or [texts, tokens, 2], by --set task=masked, classes or \
+      span; "features" are what enters the last layer; there is no "grad.input".
+
       Example: mingle forward mixer_s16_224 --weights timm.safetensors --input in.safetensors \
       --output out.safetensors
       """)
@@ -45,57 +50,89 @@ struct ForwardCommand: ParsableCommand {
     let options = LoadOptions(
       model: model, settings: try settings.fields(), resizeTokens: resizing.resizeTokens)
     let archive = try openTensorArchive(at: input)
-    let network = try ModelCheckpoint.load(weights, options).model
-    let images = try self.images(in: archive, for: network).to(device)
-    network.move(to: device)
-
-    var results: [String: Tensor] = [:]
-    if gradients {
-      let shape = [images.shape[0], network.configuration.classes]
-      let cotangent = try floats(named: "cotangent", in: archive, expected: shape).to(device)
-      images.setRequiresGradient(true)
-      let outputs = withAutocast(precision.value.autocast, on: device) {
-        forward(network, images)
+    let results =
+      switch try ModelRegistry.entry(model).input {
+      case .pictures: try pictureResults(archive, options, device)
+      case .text: try textResults(archive, options, device)
       }
-      add(gradients(of: outputs.logits, cotangent, in: network, images), to: &results)
-      add(outputs, to: &results)
-    } else {
-      add(
-        withoutGradients {
-          withAutocast(precision.value.autocast, on: device) { forward(network, images) }
-        }, to: &results)
-    }
     try Safetensors.write(results, to: output)
   }
 
-  private typealias Outputs = (features: Tensor, logits: Tensor)
-
-  private func forward(_ network: any VisionModel, _ images: Tensor) -> Outputs {
-    let features = network.features(images)
-    return (features, network.head(features))
-  }
-
-  private func add(_ outputs: Outputs, to results: inout [String: Tensor]) {
-    results["logits"] = outputs.logits.detached().to(.float32)
-    if features { results["features"] = outputs.features.detached().to(.float32) }
-  }
-
-  /// The gradients of `sum(logits * cotangent)` by their names in the output.
-  private func gradients(
-    of logits: Tensor, _ cotangent: Tensor, in network: any VisionModel, _ images: Tensor
-  ) -> [String: Tensor] {
-    let sources =
-      [("input", images)] + network.namedParameters.map { ($0.name, $0.parameter.tensor) }
-    let found = Mingle.gradients(
-      of: [logits], cotangents: [cotangent.to(logits.dtype)], withRespectTo: sources.map(\.1))
-    let pairs = zip(sources, found).map { source, gradient in
-      ("grad." + source.0, gradient ?? .zeros(source.1.shape))
+  private func pictureResults(
+    _ archive: any TensorArchive, _ options: LoadOptions, _ device: Device
+  ) throws -> [String: Tensor] {
+    let network = try ModelCheckpoint.load(weights, options).model
+    let images = try self.images(in: archive, for: network).to(device)
+    network.move(to: device)
+    return try results(
+      of: network, archive, device, leaves: [("input", images)],
+      cotangentShape: [images.shape[0], network.configuration.classes]
+    ) {
+      let features = network.features(images)
+      return (features, network.head(features))
     }
-    return Dictionary(uniqueKeysWithValues: pairs)
   }
 
-  private func add(_ tensors: [String: Tensor], to results: inout [String: Tensor]) {
-    results.merge(tensors) { old, _ in old }
+  private func textResults(
+    _ archive: any TensorArchive, _ options: LoadOptions, _ device: Device
+  ) throws -> [String: Tensor] {
+    let network = try LanguageCheckpoint.load(weights, options).model
+    let names = archive.names
+    let tokens = try integers(named: "input", in: archive)
+    let mask = try names.contains("mask") ? integers(named: "mask", in: archive) : nil
+    let segments = try names.contains("segments") ? integers(named: "segments", in: archive) : nil
+    do {
+      try network.check(tokens, mask: mask, segments: segments)
+    } catch let error as MingleError {
+      throw MingleError(
+        error.kind, error.what, in: input, expected: error.expected, got: error.got,
+        next: error.next)
+    }
+    network.move(to: device)
+    let configuration = network.configuration
+    let shape =
+      switch configuration.task {
+      case .masked: tokens.shape + [configuration.vocabulary]
+      case .classes: [tokens.shape[0], configuration.classes]
+      case .span: tokens.shape + [2]
+      }
+    return try results(of: network, archive, device, leaves: [], cotangentShape: shape) {
+      let features = network.features(
+        tokens.to(device), mask: mask?.to(device), segments: segments?.to(device))
+      return (features, network.logits(ofFeatures: features))
+    }
+  }
+
+  /// Logits, and features and gradients where they are asked for, by their names in the output.
+  ///
+  /// - Parameter leaves: inputs whose gradients are wanted as well, by name.
+  private func results(
+    of network: any Module, _ archive: any TensorArchive, _ device: Device,
+    leaves: [(String, Tensor)], cotangentShape: [Int],
+    _ forward: () -> (features: Tensor, logits: Tensor)
+  ) throws -> [String: Tensor] {
+    func outputs() -> (features: Tensor, logits: Tensor) {
+      withAutocast(precision.value.autocast, on: device, forward)
+    }
+    var results: [String: Tensor] = [:]
+    let found: (features: Tensor, logits: Tensor)
+    if gradients {
+      let cotangent = try floats(named: "cotangent", in: archive, expected: cotangentShape)
+      for (_, leaf) in leaves { leaf.setRequiresGradient(true) }
+      found = outputs()
+      let sources = leaves + network.namedParameters.map { ($0.name, $0.parameter.tensor) }
+      let gradients = Mingle.gradients(
+        of: [found.logits], cotangents: [cotangent.to(device).to(found.logits.dtype)],
+        withRespectTo: sources.map(\.1))
+      for (source, gradient) in zip(sources, gradients) {
+        results["grad." + source.0] = gradient ?? .zeros(source.1.shape)
+      }
+    } else {
+      found = withoutGradients(outputs)
+    }
+    results["logits"] = found.logits.detached().to(.float32)
+    if features { results["features"] = found.features.detached().to(.float32) }
+    return results
   }
 
   /// The tensor "input", which must have the network's channels and image size.
@@ -115,6 +152,19 @@ struct ForwardCommand: ParsableCommand {
           : nil)
     }
     return try floats(named: "input", in: archive, expected: shape)
+  }
+
+  /// A copy of a tensor of whole numbers, as int64.
+  private func integers(named name: String, in archive: any TensorArchive) throws -> Tensor {
+    let (shape, dtype) = (try archive.shape(of: name), try archive.dtype(of: name))
+    guard !dtype.isFloatingPoint else {
+      throw MingleError(
+        .badData, "the tensor '\(name)' has a wrong type", in: input, expected: "int64",
+        got: dtype.name, next: "write the numbers of tokens, not their vectors")
+    }
+    let tensor = Tensor.empty(shape, dtype: .int64)
+    tensor.copyInPlace(try archive.tensor(named: name))
+    return tensor
   }
 
   /// A copy of a tensor of real numbers of the expected shape, as float32.

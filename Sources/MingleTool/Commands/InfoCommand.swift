@@ -9,7 +9,8 @@ struct InfoCommand: ParsableCommand {
     abstract: "Show a network's settings and layers.",
     discussion: """
       One row for each layer that computes: where it sits (its checkpoint key), its output for one \
-      image, its parameters and its multiply-adds (MACs).
+      image or for one text of full length, its parameters and its multiply-adds (MACs). A masked \
+      language model's head is counted at 15 % of the tokens, which is what training computes.
 
       Example: mingle info mixer_s16_224 --image-size 96 --classes 10 --set depth=4
       """)
@@ -84,7 +85,7 @@ private struct ModelInfo: Encodable {
   let multiplyAdds: Int
   let layers: [LayerSummary]
 
-  init(_ entry: ModelEntry, _ model: any VisionModel) {
+  init(_ entry: ModelEntry, _ model: any Model) {
     name = entry.name
     family = entry.family
     paper = entry.paper

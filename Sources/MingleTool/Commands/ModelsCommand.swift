@@ -7,21 +7,26 @@ struct ModelsCommand: ParsableCommand {
     commandName: "models",
     abstract: "List the networks that have a name.",
     discussion: """
-      MACs are the multiply-adds of matrix products and convolutions for one image.
+      MACs are the multiply-adds of matrix products and convolutions for one image; or for one text \
+      of full length, with a masked language model's head at 15 % of the tokens.
 
-      Example: mingle models gmlp
+      Example: mingle models gmlp --reads text
       """)
 
-  @Argument(help: "Only models whose name, family or paper contains this text.")
+  @Argument(help: "Only models whose name, family, task or paper contains this text.")
   var filter: String?
+
+  @Option(name: .customLong("reads"), help: "Only models that read pictures, or text.")
+  var reading: ModelInput?
 
   @OptionGroup var json: JSONOption
 
   func run() throws {
     let text = filter?.lowercased() ?? ""
-    let rows = ModelRegistry.entries.map(ModelRow.init).filter { row in
+    let entries = ModelRegistry.entries.filter { reading == nil || $0.input == reading }
+    let rows = entries.map(ModelRow.init).filter { row in
       text.isEmpty
-        || [row.name, row.family, row.paper].contains { $0.lowercased().contains(text) }
+        || [row.name, row.family, row.task, row.paper].contains { $0.lowercased().contains(text) }
     }
     guard !rows.isEmpty else {
       throw MingleError(
@@ -43,15 +48,17 @@ struct ModelsCommand: ParsableCommand {
   }
 }
 
+extension ModelInput: ExpressibleByArgument {}
+
 /// A model as the list shows it.
 private struct ModelRow: Encodable {
   let name: String
   let family: String
-  let task = "image classification"
+  let task: String
   let parameters: Int
   let multiplyAdds: Int
   let input: String
-  let classes: Int
+  let classes: Int?
   let paper: String
 
   init(_ entry: ModelEntry) {
@@ -59,8 +66,17 @@ private struct ModelRow: Encodable {
     family = entry.family
     parameters = entry.parameterCount
     multiplyAdds = entry.multiplyAdds
-    input = "\(entry.configuration.imageSize)"
-    classes = entry.configuration.classes
+    task = entry.task
+    switch entry.configuration {
+    case let configuration as any VisionConfiguration:
+      input = "\(configuration.imageSize)"
+      classes = configuration.classes
+    case let configuration as any LanguageConfiguration:
+      input = "\(configuration.sequenceLength) tokens"
+      classes = configuration.task == .classes ? configuration.classes : nil
+    default:
+      (input, classes) = ("", nil)
+    }
     paper = entry.paper
   }
 }

@@ -2,6 +2,11 @@ import Foundation
 import Layers
 import Torch
 
+/// What a network reads.
+public enum ModelInput: String, Codable, Sendable, CaseIterable {
+  case pictures, text
+}
+
 /// A named model: its family, its configuration and what is known about it.
 public struct ModelEntry: Sendable {
   /// "mixer_b16_224"; timm's name where timm has the model.
@@ -10,18 +15,25 @@ public struct ModelEntry: Sendable {
   public let family: String
   /// "arXiv 2105.01601".
   public let paper: String
-  public let configuration: any VisionConfiguration
-  /// What the published weights of this name expect.
-  public let preprocessing: Preprocessing
+  public let configuration: any ModelConfiguration
+  /// What the published weights of this name expect of pictures; nil where the model reads text.
+  public let preprocessing: Preprocessing?
   /// Numbers that training changes, with the configuration's head; exact.
   public let parameterCount: Int
-  /// Multiply-adds of matrix products and convolutions for one image; exact.
+  /// Multiply-adds of matrix products and convolutions for one image; for one text as
+  /// ``LanguageModel/summary()`` counts them; exact.
   public let multiplyAdds: Int
   /// The share in percent of ImageNet-1k's validation pictures that the paper's network, trained on
   /// ImageNet-1k alone, puts into the right class; nil where the paper prints none.
   public let paperTop1: Double?
 
-  let type: any VisionModel.Type
+  let type: any Model.Type
+
+  public var input: ModelInput { type is any LanguageModel.Type ? .text : .pictures }
+  /// What the model answers as it is configured: "image classification".
+  public var task: String {
+    (configuration as? any LanguageConfiguration)?.task.description ?? "image classification"
+  }
 
   /// Builds the model.
   ///
@@ -32,16 +44,13 @@ public struct ModelEntry: Sendable {
   ///   not fit each other.
   public func model(
     settings: [String: String] = [:], generator: Generator?
-  ) throws -> any VisionModel {
-    try model(configuration, settings: settings, generator: generator)
+  ) throws -> any Model {
+    try checkMemory(configuration, settings: settings)
+    return try type.init(json: json(of: configuration, with: settings), generator: generator)
   }
 
-  /// Builds a model of this family from `base`, a configuration that was saved with weights.
-  ///
-  /// - Throws: `MingleError` also where the weights would not fit into the machine's memory.
-  func model(
-    _ base: any VisionConfiguration, settings: [String: String], generator: Generator?
-  ) throws -> any VisionModel {
+  /// - Throws: `MingleError` where the weights would not fit into the machine's memory.
+  func checkMemory(_ base: any ModelConfiguration, settings: [String: String]) throws {
     let needed = try outline(base, settings: settings).state.reduce(0.0) {
       $0 + Double($1.tensor.count * $1.tensor.dtype.byteCount)
     }
@@ -51,35 +60,22 @@ public struct ModelEntry: Sendable {
       throw MingleError(
         .usage, "the model's weights do not fit into memory", in: name,
         expected: "at most \(gigabytes(memory))", got: gigabytes(needed),
-        next: "take a smaller image size, depth or width")
+        next: input == .text
+          ? "take a smaller vocabulary, depth or width"
+          : "take a smaller image size, depth or width")
     }
-    return try type.init(json: json(of: base, with: settings), generator: generator)
   }
 
   /// A model for its shapes alone: its tensors have no memory.
   func outline(
-    _ base: any VisionConfiguration, settings: [String: String]
-  ) throws -> any VisionModel {
+    _ base: any ModelConfiguration, settings: [String: String]
+  ) throws -> any Model {
     try withoutMemory { try type.init(json: json(of: base, with: settings), generator: nil) }
-  }
-
-  /// The preprocessing for this model's pictures at `configuration`'s size and channels.
-  func preprocessing(for configuration: any VisionConfiguration) -> Preprocessing {
-    var result = preprocessing
-    result.imageSize = configuration.imageSize
-    if configuration.inputChannels != result.mean.count {
-      func average(_ values: [Float]) -> Float { values.reduce(0, +) / Float(values.count) }
-      let count = configuration.inputChannels
-      result.mean = Array(repeating: average(preprocessing.mean), count: count)
-      result.standardDeviation = Array(
-        repeating: average(preprocessing.standardDeviation), count: count)
-    }
-    return result
   }
 }
 
 /// A family's network under its name, with what the paper and exact counting tell.
-struct Variant<Configuration: VisionConfiguration> {
+struct Variant<Configuration: ModelConfiguration> {
   let name: String, configuration: Configuration
   let parameters: Int, multiplyAdds: Int
   let top1: Double?
@@ -96,30 +92,10 @@ struct Variant<Configuration: VisionConfiguration> {
   }
 }
 
-extension VisionModel {
-  /// The registry's entries for networks of this type.
-  ///
-  /// - Parameter preprocessing: what published weights expect, but for the image size, which is the
-  ///   configuration's.
-  static func entries(
-    family: String, paper: String, preprocessing: Preprocessing,
-    _ variants: [Variant<Configuration>]
-  ) -> [ModelEntry] {
-    variants.map { variant in
-      var preprocessing = preprocessing
-      preprocessing.imageSize = variant.configuration.imageSize
-      return ModelEntry(
-        name: variant.name, family: family, paper: paper, configuration: variant.configuration,
-        preprocessing: preprocessing, parameterCount: variant.parameters,
-        multiplyAdds: variant.multiplyAdds, paperTop1: variant.top1, type: Self.self)
-    }
-  }
-}
-
 extension ModelEntry {
   /// `base` with the fields of `settings` replaced.
-  private func json(
-    of base: any VisionConfiguration, with settings: [String: String]
+  func json(
+    of base: any ModelConfiguration, with settings: [String: String]
   ) throws -> Data {
     let plain = try JSONEncoder().encode(base)
     guard var fields = try JSONSerialization.jsonObject(with: plain) as? [String: Any] else {
@@ -149,8 +125,8 @@ extension ModelEntry {
   }
 }
 
-extension VisionModel {
-  fileprivate init(json: Data, generator: Generator?) throws {
+extension Model {
+  init(json: Data, generator: Generator?) throws {
     try self.init(Self.decodedConfiguration(json), generator: generator)
   }
 

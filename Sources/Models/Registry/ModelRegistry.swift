@@ -7,7 +7,12 @@ public enum ModelRegistry {
     Mixer.entries + GatedMLP.entries + ResMLP.entries + ASMLP.entries + HireMLP.entries
     + VisionPermutator.entries + SparseMLP.entries + RaftMLP.entries
     + VisionTransformer.entries + ResNet.entries + Swin.entries + EfficientNet.entries
-    + NFNet.entries
+    + NFNet.entries + LanguageGatedMLP.entries + BERT.entries + LanguageMixer.entries
+
+  /// The models that read `input`.
+  public static func entries(reading input: ModelInput) -> [ModelEntry] {
+    entries.filter { $0.input == input }
+  }
 
   /// The model called `name`.
   ///

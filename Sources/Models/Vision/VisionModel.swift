@@ -2,18 +2,15 @@ import Layers
 import Torch
 
 /// The settings of an image classifier, encoded with the field names of the command line's `--set`.
-public protocol VisionConfiguration: Codable, Hashable, Sendable {
+public protocol VisionConfiguration: ModelConfiguration {
   /// Height and width of the input in pixels.
   var imageSize: ImageSize { get set }
   /// 3 for colour, 1 for gray.
   var inputChannels: Int { get set }
   var classes: Int { get set }
-
-  /// - Throws: `MingleError` naming the field whose value cannot be.
-  func validate() throws
 }
 
-/// A named part of a model's way from images to features.
+/// A named part of a model's way from its input to its features.
 public struct Stage {
   /// The checkpoint prefix of the part: "stem", "blocks.0", "norm".
   public let name: String
@@ -26,27 +23,18 @@ public struct Stage {
 }
 
 /// An image classifier: stages one after the other, pooling, and a linear head.
-public protocol VisionModel: Module, SendableMetatype {
-  associatedtype Configuration: VisionConfiguration
-
-  /// Layouts in which others publish weights of this family, besides its own.
-  static var foreignLayouts: [WeightLayout] { get }
+public protocol VisionModel: Model where Configuration: VisionConfiguration {
   /// The dimensions of the weight `key` that run over tokens; none where images may have any size.
   static func tokenAxes(of key: String) -> [TokenAxis]
   /// The checkpoint key of the classifier.
   static var headKey: String { get }
 
-  var configuration: Configuration { get }
   /// Height and width of the grid of tokens that the weights are for; nil where they fix no size.
   var tokenGrid: ImageSize? { get }
   /// From images [B, I, H, W] to the last map, in order.
   var stages: [Stage] { get }
   /// The classifier.
   var head: Linear { get }
-
-  /// - Parameter generator: draws the first weights; nil leaves them unset, to be loaded.
-  /// - Throws: `MingleError` for a configuration that cannot be.
-  init(_ configuration: Configuration, generator: Generator?) throws
 
   /// The last map as one vector for each image: [B, S, C] or [B, C, H, W] -> [B, C].
   func pool(_ x: Tensor) -> Tensor
@@ -56,7 +44,6 @@ public protocol VisionModel: Module, SendableMetatype {
 }
 
 extension VisionModel {
-  public static var foreignLayouts: [WeightLayout] { [] }
   public static func tokenAxes(of key: String) -> [TokenAxis] { [] }
   public static var headKey: String { "head" }
   public var tokenGrid: ImageSize? { nil }
@@ -83,19 +70,7 @@ extension VisionModel {
   ///
   /// - Throws: `MingleError` for a name that is no stage.
   public func intermediates(_ images: Tensor, at names: [String]) throws -> [Tensor] {
-    let all = stages
-    if let unknown = names.first(where: { name in !all.contains { $0.name == name } }) {
-      throw MingleError(
-        .usage, "the model has no stage '\(unknown)'",
-        expected: all.map(\.name).joined(separator: ", "))
-    }
-    var outputs: [String: Tensor] = [:]
-    var x = images
-    for stage in all {
-      x = stage.run(x)
-      outputs[stage.name] = x
-    }
-    return names.compactMap { outputs[$0] }
+    try outputs(of: stages, at: names, from: images)
   }
 
   /// The same network with a new head for `classCount` classes.
@@ -117,20 +92,6 @@ extension VisionModel {
     let image = Tensor.zeros(
       [1, configuration.inputChannels, size.height, size.width], device: head.weight.tensor.device)
     return Trace.summarize(self) { _ = logits(image) }
-  }
-
-  /// Multiply-adds of the matrix products and convolutions for one image.
-  public var multiplyAdds: Int { summary().reduce(0) { $0 + $1.multiplyAdds } }
-}
-
-/// Checks of configuration values that several families share.
-func requireField<Value: Comparable>(
-  _ field: String, _ value: Value, in range: ClosedRange<Value>
-) throws {
-  guard range.contains(value) else {
-    throw MingleError(
-      .usage, "\(field) is out of range", expected: "\(range.lowerBound) to \(range.upperBound)",
-      got: "\(value)")
   }
 }
 
@@ -155,14 +116,5 @@ extension VisionConfiguration {
         next: "the nearest size is \(good)")
     }
     return ImageSize(imageSize.height / patch.height, imageSize.width / patch.width)
-  }
-}
-
-extension VisionConfiguration {
-  /// A copy with some fields changed.
-  public func with(_ change: (inout Self) -> Void) -> Self {
-    var copy = self
-    change(&copy)
-    return copy
   }
 }

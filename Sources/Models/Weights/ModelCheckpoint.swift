@@ -3,7 +3,8 @@ import Foundation
 import Layers
 import Torch
 
-/// A model with what one needs to use it: preprocessing, labels, and where it comes from.
+/// A model for pictures with what one needs to use it: preprocessing, labels, and where it comes from;
+/// for text see ``LanguageCheckpoint``.
 ///
 /// Saved as one safetensors file whose metadata holds everything but the weights.
 public struct ModelCheckpoint {
@@ -36,7 +37,7 @@ public struct ModelCheckpoint {
     _ name: String, settings: [String: String] = [:], generator: Generator
   ) throws -> ModelCheckpoint {
     let entry = try ModelRegistry.entry(name)
-    let model = try entry.model(settings: settings, generator: generator)
+    let model = try entry.visionModel(settings: settings, generator: generator)
     return ModelCheckpoint(
       name: name, model: model, preprocessing: entry.preprocessing(for: model.configuration))
   }
@@ -103,15 +104,6 @@ extension ModelCheckpoint {
   }
 }
 
-private enum MetadataKey {
-  static let model = "mingle.model"
-  static let configuration = "mingle.configuration"
-  static let preprocessing = "mingle.preprocessing"
-  static let labels = "mingle.labels"
-  static let scores = "mingle.scores"
-  static let provenance = "mingle.provenance"
-}
-
 // MARK: - Reading
 
 extension ModelCheckpoint {
@@ -123,28 +115,17 @@ extension ModelCheckpoint {
   public static func load(
     _ path: String, _ options: LoadOptions = LoadOptions()
   ) throws -> ModelCheckpoint {
-    let file = try weightsFile(at: path)
-    let archive = try openTensorArchive(at: file)
-    let savedName = archive.metadata[MetadataKey.model]
-    guard let name = options.model ?? savedName else {
-      throw MingleError(
-        .usage, "the file does not tell its model", in: file,
-        next: "name it with --model, one of 'mingle models'")
-    }
-    if options.model == nil, !ModelRegistry.entries.contains(where: { $0.name == name }) {
-      throw MingleError(
-        .badData, "the file is for a model that this Mingle does not know", in: file,
-        got: "'\(name)'", next: "'mingle models' lists those that it knows")
-    }
-    let entry = try ModelRegistry.entry(name)
-    let isOwn = savedName == name
+    let weights = try WeightsFile(at: path, model: options.model)
+    let (file, archive, entry) = (weights.path, weights.archive, weights.entry)
+    let name = entry.name
+    let type = try entry.visionType()
     var saved: (any VisionConfiguration)?
-    if isOwn, let text = archive.metadata[MetadataKey.configuration] {
-      saved = try entry.type.savedConfiguration(text, in: file)
+    if weights.isOwn, let text = archive.metadata[MetadataKey.configuration] {
+      saved = try type.savedConfiguration(text, in: file)
     }
 
     var tensors = try archive.tensors()
-    if let layout = entry.type.foreignLayouts.first(where: { $0.recognizes(Set(tensors.keys)) }) {
+    if let layout = type.foreignLayouts.first(where: { $0.recognizes(Set(tensors.keys)) }) {
       tensors = try layout.imported(tensors, from: file)
     }
     tensors = addingCounters(to: tensors)
@@ -152,7 +133,7 @@ extension ModelCheckpoint {
 
     var checkpoint = ModelCheckpoint(
       name: name, model: model, preprocessing: entry.preprocessing(for: model.configuration))
-    if isOwn { try checkpoint.restore(archive.metadata, from: file) }
+    if weights.isOwn { try checkpoint.restore(archive.metadata, from: file) }
     if case .fresh = options.head {
       checkpoint.labels = nil
       checkpoint.scores = .softmax
@@ -190,21 +171,5 @@ extension ModelCheckpoint {
     guard !tensors.keys.contains(where: { $0.hasSuffix(counter) }) else { return tensors }
     let keys = tensors.keys.filter { $0.hasSuffix(mean) }.map { $0.dropLast(mean.count) + counter }
     return tensors.merging(keys.map { (String($0), .zeros([], dtype: .int64)) }) { old, _ in old }
-  }
-
-  /// The weights of a run: the best, or the last where no best was kept.
-  private static func weightsFile(at path: String) throws -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
-    else { return path }
-    for part in ["best", "last", ""] {
-      let folder = try readableFolder(at: part.isEmpty ? path : "\(path)/\(part)")
-      let file = "\(folder ?? path)/model.safetensors"
-      if FileManager.default.fileExists(atPath: file) { return file }
-    }
-    throw MingleError(
-      .missingInput, "the folder holds no weights", in: path,
-      expected: "best/model.safetensors or last/model.safetensors",
-      next: "name a run's folder or a weights file")
   }
 }

@@ -13,13 +13,14 @@ extension ModelEntry {
     _ tensors: [String: Tensor], from file: String, saved: (any VisionConfiguration)?,
     _ options: LoadOptions
   ) throws -> any VisionModel {
-    let base = saved ?? configuration
+    let type = try visionType()
+    let base: any ModelConfiguration = saved ?? configuration
     let generator: Generator? =
       switch options.head {
       case .kept: nil
       case .fresh(let generator): generator
       }
-    let wanted = try outline(base, settings: options.settings)
+    let wanted = try visionOutline(base, settings: options.settings)
     let source = try source(of: tensors, saved: saved, wanted: wanted, options.settings)
 
     let kept = generator == nil ? tensors : tensors.filter { !type.isHead($0.key) }
@@ -28,7 +29,7 @@ extension ModelEntry {
     guard report.fits else { throw report.error(in: file) }
 
     func loaded(_ tensors: [String: Tensor], at size: ImageSize) throws -> any VisionModel {
-      let model = try model(
+      let model = try visionModel(
         base, settings: options.settings.replacing(imageSize: size), generator: generator)
       let head = generator == nil ? [] : model.state.filter { type.isHead($0.name) }
       try model.load(
@@ -79,16 +80,17 @@ extension ModelEntry {
     if let saved {
       // Settings that fit the wanted size alone cannot tell anything about the file.
       let own = settings.replacing(imageSize: saved.imageSize)
-      return try (try? outline(saved, settings: own)) ?? outline(saved, settings: [:])
+      return try (try? visionOutline(saved, settings: own)) ?? visionOutline(saved, settings: [:])
     }
-    guard let tokens = type.tokenCount(in: tensors), let grid = wanted.tokenGrid else {
+    guard let tokens = try visionType().tokenCount(in: tensors), let grid = wanted.tokenGrid else {
       return wanted
     }
     let side = Int(Double(tokens).squareRoot())
     let size = wanted.configuration.imageSize
+    let ownSize = (self.configuration as? any VisionConfiguration)?.imageSize ?? size
     let square = ImageSize(side * (size.height / grid.height), side * (size.width / grid.width))
-    let candidates = [size, configuration.imageSize, square].lazy.compactMap { size in
-      try? outline(configuration, settings: settings.replacing(imageSize: size))
+    let candidates = [size, ownSize, square].lazy.compactMap { size in
+      try? visionOutline(configuration, settings: settings.replacing(imageSize: size))
     }
     return candidates.first { $0.tokenGrid?.area == tokens } ?? wanted
   }

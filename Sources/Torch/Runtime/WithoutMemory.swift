@@ -4,6 +4,14 @@ package func withoutMemory<Result>(_ body: () throws -> Result) rethrows -> Resu
   try Device.$makesNoMemory.withValue(true, operation: body)
 }
 
+extension Tensor {
+  /// Whether it has shape and dtype alone. Some operators do not know such tensors.
+  var isOutline: Bool { device.kind == .meta }
+
+  /// Another of these: its shape alone.
+  func outline(_ shape: [Int]) -> Tensor { .empty(shape, dtype: dtype, device: device) }
+}
+
 extension Device {
   @TaskLocal fileprivate static var makesNoMemory = false
 

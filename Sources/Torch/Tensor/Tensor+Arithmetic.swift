@@ -50,7 +50,7 @@ extension Tensor {
   public func exp() -> Tensor { Operator.exp(self) }
   public func log() -> Tensor { Operator.log(self) }
   public func sqrt() -> Tensor { Operator.sqrt(self) }
-  public func abs() -> Tensor { Operator.abs(self) }
+  public func abs() -> Tensor { isOutline ? outline(shape) : Operator.abs(self) }
   public func erf() -> Tensor { Operator.erf(self) }
   public func inverseErf() -> Tensor { Operator.inverseErf(self) }
   public func clamped(to range: ClosedRange<Double>) -> Tensor {

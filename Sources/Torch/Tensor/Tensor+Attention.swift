@@ -9,7 +9,8 @@ extension Tensor {
   ///
   /// - Parameter mask: broadcasts to [..., S, T]; added, or, if bool, true where a key counts.
   public func attention(_ keys: Tensor, _ values: Tensor, mask: Tensor? = nil) -> Tensor {
-    Operator.scaledDotProductAttention(self, keys, values, mask)
+    guard isOutline else { return Operator.scaledDotProductAttention(self, keys, values, mask) }
+    return outline(shape.dropLast() + values.shape.suffix(1))
   }
 
   /// `value` where `mask` (bool, broadcast) is true, else the elements.

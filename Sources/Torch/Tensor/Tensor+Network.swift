@@ -1,6 +1,7 @@
 extension Operator {
   static let matmul = Operator("matmul")
   static let linear = Operator("linear")
+  static let embedding = Operator("embedding")
   static let batchedProduct = Operator("bmm")
   static let batchedProductSum = Operator("baddbmm")
   static let convolution = Operator("conv2d")
@@ -13,6 +14,7 @@ extension Operator {
   static let relu = Operator("relu")
   static let silu = Operator("silu")
   static let sigmoid = Operator("sigmoid")
+  static let tanh = Operator("tanh")
   static let softmax = Operator("softmax", "int")
   static let logSoftmax = Operator("log_softmax", "int")
   static let crossEntropy = Operator("cross_entropy_loss")
@@ -31,6 +33,14 @@ extension Tensor {
   /// `self W^T + b`: [..., I] -> [..., O] for a weight [O, I] and a bias [O].
   public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
     Operator.linear(self, weight, bias)
+  }
+
+  /// The rows of this table [V, C] that `indices` (int64) name: [...] -> [..., C].
+  ///
+  /// - Parameter padding: a row that gets no gradient from here; nil for none.
+  public func embedding(_ indices: Tensor, padding: Int? = nil) -> Tensor {
+    guard isOutline else { return Operator.embedding(self, indices, padding ?? -1) }
+    return outline(indices.shape + [shape[1]])
   }
 
   /// `W self + b`: [B, I, N] -> [B, O, N] for a weight [O, I] and a bias [O].
@@ -66,7 +76,9 @@ extension Tensor {
 
   /// Zero mean and unit variance over the last dimension, then `* weight + bias`.
   public func layerNorm(_ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
-    Operator.layerNorm(self, [shape[rank - 1]], weight, bias, epsilon)
+    let shape = shape
+    if isOutline { return outline(shape) }
+    return Operator.layerNorm(self, [shape[rank - 1]], weight, bias, epsilon)
   }
 
   /// Zero mean and unit variance over each of `groups` equal parts of the channels and all
@@ -95,10 +107,11 @@ extension Tensor {
   public func gelu(approximate: Bool = false) -> Tensor {
     Operator.gelu(self, approximate ? "tanh" : "none")
   }
-  public func relu() -> Tensor { Operator.relu(self) }
+  public func relu() -> Tensor { isOutline ? outline(shape) : Operator.relu(self) }
   /// `x sigmoid(x)`
   public func silu() -> Tensor { Operator.silu(self) }
   public func sigmoid() -> Tensor { Operator.sigmoid(self) }
+  public func tanh() -> Tensor { Operator.tanh(self) }
   public func softmax(_ dimension: Int = -1) -> Tensor { Operator.softmax(self, dimension) }
   public func logSoftmax(_ dimension: Int = -1) -> Tensor { Operator.logSoftmax(self, dimension) }
 

@@ -17,6 +17,8 @@ extension Operator {
   static let roll = Operator("roll")
   static let constantPad = Operator("constant_pad_nd")
   static let blockDiagonal = Operator("block_diag")
+  static let unfold = Operator("unfold")
+  static let flip = Operator("flip")
 }
 
 /// Views and rearrangements. Negative dimensions count from the last.
@@ -50,13 +52,23 @@ extension Tensor {
   public func strided(_ shape: [Int], strides: [Int], offset: Int) -> Tensor {
     Operator.asStrided(self, shape, strides, offset)
   }
+  /// All runs of `size` neighbours along the last dimension: [..., N] -> [..., N - size + 1, size], a
+  /// view whose element `[..., i, j]` is `[..., i + j]` of this.
+  public func windows(_ size: Int) -> Tensor { Operator.unfold(self, -1, size, 1) }
+  /// In reverse order along `dimension`.
+  public func reversed(_ dimension: Int) -> Tensor {
+    isOutline ? outline(shape) : Operator.flip(self, [dimension])
+  }
   /// `count` equal parts along `dimension` (the last may be smaller).
   public func chunked(_ count: Int, dimension: Int) -> [Tensor] {
     Operator.chunk.all(self, count, dimension)
   }
   /// The rows `indices` (int64 vector) of `dimension`.
   public func indexSelect(_ dimension: Int, _ indices: Tensor) -> Tensor {
-    Operator.indexSelect(self, dimension, indices)
+    guard isOutline else { return Operator.indexSelect(self, dimension, indices) }
+    var shape = shape
+    shape[dimension < 0 ? rank + dimension : dimension] = indices.count
+    return outline(shape)
   }
   /// Moved along dimensions by so many places, in circles: index `i` goes to `i + shift`.
   public func rolled(_ shifts: [Int], dimensions: [Int]) -> Tensor {
