@@ -96,7 +96,7 @@ import Torch
   @Test func filesWithoutCountersLoad() throws {
     let folder = try TemporaryFolder()
     let settings = ["image_size": "32", "depths": "1,1,1,1", "dims": "4,4,4,4", "classes": "5"]
-    let model = try ModelRegistry.entry("resnet18").model(
+    let model = try ModelRegistry.entry("resnet18").visionModel(
       settings: settings, generator: Generator(seed: 1))
     let all = state(model)
     let old = all.filter { !$0.key.hasSuffix("num_batches_tracked") }
