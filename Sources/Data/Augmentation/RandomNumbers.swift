@@ -8,7 +8,7 @@ import Foundation
 public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
   /// What the numbers are for; each purpose has numbers of its own.
   public enum Purpose: UInt64, Sendable {
-    case order, sample, batch, split
+    case order, sample, batch, split, masking
   }
 
   private var state: UInt64

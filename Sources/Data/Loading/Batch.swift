@@ -64,3 +64,30 @@ public struct LoaderOptions: Codable, Hashable, Sendable {
     return options
   }
 }
+
+extension LoaderOptions {
+  /// The batches in an epoch of so many samples.
+  func batchCount(of sampleCount: Int) -> Int {
+    dropsLast ? sampleCount / batchSize : (sampleCount + batchSize - 1) / batchSize
+  }
+
+  /// - Throws: `MingleError` (`usage`) for options that cannot be; (`badData`) when there is no
+  ///   sample, or fewer than a batch and short ones are dropped.
+  func validate(sampleCount: Int, in place: String) throws {
+    for (name, value, range) in [
+      ("batch size", batchSize, 1...1 << 20), ("workers", workers, 1...256),
+      ("prefetch", prefetch, 1...4096), ("cache bytes", cacheBytes, 0...Int.max),
+    ] where !range.contains(value) {
+      throw MingleError(
+        .usage, "\(name) out of range",
+        expected: "\(range.lowerBound) to \(range.upperBound)", got: "\(value)")
+    }
+    guard sampleCount > 0 else { throw noSamples(in: place, expected: "at least one") }
+    guard !dropsLast || sampleCount >= batchSize else {
+      throw MingleError(
+        .badData, "fewer samples than a batch", in: place,
+        expected: "at least \(batchSize)", got: "\(sampleCount)",
+        next: "choose a batch size of at most \(sampleCount)")
+    }
+  }
+}

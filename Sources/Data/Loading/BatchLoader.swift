@@ -22,21 +22,7 @@ public final class BatchLoader: Sendable {
   ) throws {
     try preprocessing.checkForPictures()
     try augmentation.validate()
-    for (name, value, range) in [
-      ("batch size", options.batchSize, 1...1 << 20), ("workers", options.workers, 1...256),
-      ("prefetch", options.prefetch, 1...4096), ("cache bytes", options.cacheBytes, 0...Int.max),
-    ] where !range.contains(value) {
-      throw MingleError(
-        .usage, "\(name) out of range",
-        expected: "\(range.lowerBound) to \(range.upperBound)", got: "\(value)")
-    }
-    guard dataset.count > 0 else { throw noSamples(in: dataset.name, expected: "at least one") }
-    guard !options.dropsLast || dataset.count >= options.batchSize else {
-      throw MingleError(
-        .badData, "fewer samples than a batch", in: dataset.name,
-        expected: "at least \(options.batchSize)", got: "\(dataset.count)",
-        next: "choose a batch size of at most \(dataset.count)")
-    }
+    try options.validate(sampleCount: dataset.count, in: dataset.name)
     self.dataset = dataset
     self.preprocessing = preprocessing
     self.augmentation = augmentation
@@ -47,8 +33,7 @@ public final class BatchLoader: Sendable {
   }
 
   public var batchesPerEpoch: Int {
-    let size = options.batchSize
-    return options.dropsLast ? dataset.count / size : (dataset.count + size - 1) / size
+    options.batchCount(of: dataset.count)
   }
 
   /// The batches of an epoch from position `start` on.
