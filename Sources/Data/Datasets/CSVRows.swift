@@ -1,22 +1,34 @@
 import Torch
 
-/// The rows of a comma- or tab-separated text in memory; fields may be quoted (RFC 4180).
+/// The rows of a comma-, tab- or semicolon-separated text in memory; fields may be quoted (RFC 4180). A quotation
+/// mark counts only where it begins a field or in a field that one began.
 ///
 /// Reads bytes, not characters: a set of pixels has a hundred million of them.
 struct CSVRows: Sequence, IteratorProtocol {
   private let bytes: UnsafeRawBufferPointer
   private let separator: UInt8
+  private let hasQuotes: Bool
   private var offset = 0
   /// The line, counted from 1, on which the last row began.
   private(set) var line = 0
   private var nextLine = 1
+  /// Whether the last row ended with the text, inside quotes.
+  private(set) var isUnclosed = false
 
-  init(_ bytes: UnsafeRawBufferPointer) {
+  /// - Parameters:
+  ///   - separator: nil for what the first line has: a comma, else a tab, else a semicolon.
+  ///   - hasQuotes: false where quotation marks are part of the fields (GLUE's tables).
+  init(_ bytes: UnsafeRawBufferPointer, separator: UInt8? = nil, hasQuotes: Bool = true) {
     self.bytes = bytes
+    self.hasQuotes = hasQuotes
     // A byte order mark is no part of the first field.
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { offset = 3 }
     let firstLine = bytes.prefix { $0 != newline }
-    separator = firstLine.contains(comma) || !firstLine.contains(tab) ? comma : tab
+    self.separator = separator ?? Self.separator(in: firstLine)
+  }
+
+  private static func separator(in firstLine: Slice<UnsafeRawBufferPointer>) -> UInt8 {
+    [comma, tab, semicolon].first(where: firstLine.contains) ?? comma
   }
 
   /// The fields of the next row that is not empty; quotes are still in them.
@@ -37,7 +49,9 @@ struct CSVRows: Sequence, IteratorProtocol {
     var isQuoted = false
     while offset < bytes.count {
       let byte = bytes[offset]
-      if byte == quote { isQuoted.toggle() }
+      if byte == quote, hasQuotes, isQuoted || beginsWithQuote(start...offset) {
+        isQuoted.toggle()
+      }
       if byte == newline { nextLine += 1 }
       if !isQuoted && (byte == separator || byte == newline) {
         append(start..<offset, to: &fields)
@@ -49,7 +63,13 @@ struct CSVRows: Sequence, IteratorProtocol {
       }
     }
     append(start..<offset, to: &fields)
+    isUnclosed = isQuoted
     return true
+  }
+
+  /// Whether the first byte of a field that is no space is a quotation mark.
+  private func beginsWithQuote(_ field: ClosedRange<Int>) -> Bool {
+    bytes[field].first { $0 != space } == quote
   }
 
   private func append(_ range: Range<Int>, to fields: inout [Slice<UnsafeRawBufferPointer>]) {
@@ -60,6 +80,7 @@ struct CSVRows: Sequence, IteratorProtocol {
   }
 }
 
+private let semicolon = UInt8(ascii: ";")
 private let comma = UInt8(ascii: ","), tab = UInt8(ascii: "\t"), quote = UInt8(ascii: "\"")
 private let newline = UInt8(ascii: "\n"), carriageReturn = UInt8(ascii: "\r")
 private let space = UInt8(ascii: " ")

@@ -58,28 +58,37 @@ extension ImageDataset {
   public func split(
     holdingOut fraction: Double, seed: UInt64
   ) throws -> (train: DatasetSubset, test: DatasetSubset) {
-    guard fraction > 0, fraction < 1 else {
-      throw MingleError(
-        .usage, "a share that cannot be held out", in: name, expected: "above 0 and below 1",
-        got: "\(fraction)")
-    }
-    var members = [[Int]](repeating: [], count: classCount)
-    for index in 0..<count { members[label(at: index)].append(index) }
-    var train: [Int] = []
-    var test: [Int] = []
-    for (label, indices) in members.enumerated() {
-      var random = RandomNumbers(seed: seed, .split, position: label)
-      let wanted = Int((Double(indices.count) * fraction).rounded())
-      let held = max(min(1, indices.count - 1), min(wanted, indices.count - 1))
-      for (place, member) in random.permutation(indices.count).enumerated() {
-        if place < held { test.append(indices[member]) } else { train.append(indices[member]) }
-      }
-    }
-    guard !test.isEmpty else {
-      throw MingleError(
-        .badData, "too few samples to hold some out", in: name,
-        expected: "at least two of a class", got: "\(count) samples of \(classCount) classes")
-    }
+    let (train, test) = try stratified(
+      (0..<count).map(label), classCount: classCount, holdingOut: fraction, seed: seed, in: name)
     return (DatasetSubset(self, indices: train), DatasetSubset(self, indices: test))
   }
+}
+
+/// The places of `labels` in two parts; see ``ImageDataset/split(holdingOut:seed:)``.
+func stratified(
+  _ labels: [Int], classCount: Int, holdingOut fraction: Double, seed: UInt64, in name: String
+) throws -> (train: [Int], test: [Int]) {
+  guard fraction > 0, fraction < 1 else {
+    throw MingleError(
+      .usage, "a share that cannot be held out", in: name, expected: "above 0 and below 1",
+      got: "\(fraction)")
+  }
+  var members = [[Int]](repeating: [], count: classCount)
+  for (index, label) in labels.enumerated() { members[label].append(index) }
+  var train: [Int] = []
+  var test: [Int] = []
+  for (label, indices) in members.enumerated() {
+    var random = RandomNumbers(seed: seed, .split, position: label)
+    let wanted = Int((Double(indices.count) * fraction).rounded())
+    let held = max(min(1, indices.count - 1), min(wanted, indices.count - 1))
+    for (place, member) in random.permutation(indices.count).enumerated() {
+      if place < held { test.append(indices[member]) } else { train.append(indices[member]) }
+    }
+  }
+  guard !test.isEmpty else {
+    throw MingleError(
+      .badData, "too few samples to hold some out", in: name,
+      expected: "at least two of a class", got: "\(labels.count) samples of \(classCount) classes")
+  }
+  return (train.sorted(), test.sorted())
 }
