@@ -18,9 +18,16 @@ struct MingleCommand: ParsableCommand {
       """,
     version: mingleVersion,
     groupedSubcommands: [
-      CommandGroup(name: "Train", subcommands: [DemoCommand.self, TrainCommand.self]),
       CommandGroup(
-        name: "Use", subcommands: [PredictCommand.self, EvaluateCommand.self, FeaturesCommand.self]),
+        name: "Train",
+        subcommands: [
+          DemoCommand.self, TrainCommand.self, PretrainCommand.self, CompareCommand.self,
+        ]),
+      CommandGroup(
+        name: "Use",
+        subcommands: [
+          PredictCommand.self, EvaluateCommand.self, FeaturesCommand.self, FillMaskCommand.self,
+        ]),
       CommandGroup(
         name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self, DataCommand.self]),
       CommandGroup(

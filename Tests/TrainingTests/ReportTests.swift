@@ -36,8 +36,8 @@ import Training
     let epochs = MetricsRow.rows(of: ([Self.header] + rows).joined(separator: "\n") + "\n")
     return RunReport(
       model: "mixer_s16_224", data: data, parameterCount: 1_234_567, trainingSamples: 1437,
-      validationSamples: 360, plannedEpochs: 30, epochs: epochs, bestEpoch: 1,
-      best: evaluation(classes), recipe: recipe
+      validationSamples: 360, words: .pictures, plannedEpochs: 30, epochs: epochs, bestEpoch: 1,
+      best: .classes(evaluation(classes)), recipe: recipe
     ).html
   }
 
@@ -72,8 +72,8 @@ import Training
       of: ([Self.header + "," + names] + rows).joined(separator: "\n") + "\n")
     let page = RunReport(
       model: "sparse_mlp_s_224", data: "/pictures/flowers", parameterCount: 1,
-      trainingSamples: 1, validationSamples: 1, plannedEpochs: 3, epochs: epochs, bestEpoch: 1,
-      best: evaluation(["rose", "tulip"]), recipe: ""
+      trainingSamples: 1, validationSamples: 1, words: .pictures, plannedEpochs: 3, epochs: epochs,
+      bestEpoch: 1, best: .classes(evaluation(["rose", "tulip"])), recipe: ""
     ).html
     let reader = try #require(Reader(page))
     #expect(reader.elements.count { $0 == "svg" } == 6)

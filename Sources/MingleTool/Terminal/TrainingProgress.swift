@@ -16,7 +16,8 @@ final class TrainingProgress {
       note(
         "\(plan.model): \(grouped(plan.parameterCount)) parameters, "
           + "\(grouped(plan.trainingSamples)) training and \(grouped(plan.validationSamples)) "
-          + "validation pictures, \(plan.classCount) classes, "
+          + "validation \(plan.words.samples), "
+          + (plan.classCount > 0 ? "\(plan.classCount) classes, " : "")
           + "\(plan.epochs) epochs of \(plan.stepsPerEpoch) steps"
           + (plan.stepsDone > 0 ? ", \(plan.stepsDone) steps done" : ""))
     case .step(let report): show(report)
@@ -32,7 +33,7 @@ final class TrainingProgress {
       "epoch \(report.epoch)/\(plan?.epochs ?? 0)  step \(report.step)/\(report.totalSteps)  "
       + "loss \(decimal(report.loss, 4))  rate \(String(format: "%.2e", report.learningRate))  "
       + shares(report.experts)
-      + "\(decimal(report.imagesPerSecond, 0)) images/s  \(duration(report.secondsLeft)) left"
+      + "\(speed(report.unitsPerSecond))  \(duration(report.secondsLeft)) left"
     line.show(text)
     if !Console.isInteractive, clock.now - lastPlainLine >= .seconds(15) { note(text) }
   }
@@ -41,10 +42,15 @@ final class TrainingProgress {
     note(
       "epoch \(report.epoch)/\(plan?.epochs ?? 0)  training loss \(decimal(report.trainingLoss, 4))"
         + "  validation loss \(report.validation.loss.map { decimal($0, 4) } ?? "-")"
-        + "  accuracy \(percent(report.validation.accuracy))"
+        + "  \(headline(of: report.validation))"
         + (report.isBest ? "  best" : "      ")
-        + "  \(shares(report.experts))\(decimal(report.imagesPerSecond, 0)) images/s"
+        + "  \(shares(report.experts))\(speed(report.unitsPerSecond))"
         + "  \(duration(report.seconds))")
+  }
+
+  /// "940 images/s"
+  private func speed(_ unitsPerSecond: Double) -> String {
+    "\(decimal(unitsPerSecond, 0)) \(plan?.words.units ?? "")/s"
   }
 
   /// "experts 2.1 to 40.3 %  ": the shares of the least and the most used; nothing without experts.
@@ -68,6 +74,15 @@ func duration(_ seconds: Double) -> String {
   if whole < 60 { return "\(whole) s" }
   if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
   return "\(whole / 3600) h \(whole % 3600 / 60) min"
+}
+
+/// "accuracy 97.50 %", "perplexity 23.4"
+func headline(of report: ValidationReport) -> String {
+  let (name, value) = report.headline
+  return switch report {
+  case .classes: "\(name) \(percent(value))"
+  case .masked: "\(name) \(decimal(value, 2))"
+  }
 }
 
 /// "97.5 %"

@@ -32,7 +32,7 @@ struct WeightsFile {
   }
 
   /// The weights of a run: the best, or the last where no best was kept.
-  private static func file(at path: String) throws -> String {
+  fileprivate static func file(at path: String) throws -> String {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
     else { return path }
@@ -67,4 +67,9 @@ enum MetadataKey {
   static let tokenizer = "mingle.tokenizer"
   static let scores = "mingle.scores"
   static let provenance = "mingle.provenance"
+}
+
+/// The folder of a file of weights, or of the weights of a run, where what belongs to them lies.
+package func folder(ofWeightsAt path: String) throws -> String {
+  URL(filePath: try WeightsFile.file(at: path)).deletingLastPathComponent().path
 }

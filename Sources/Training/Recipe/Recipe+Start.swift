@@ -2,6 +2,20 @@ import Models
 import Torch
 
 extension Recipe {
+  /// What a run by this recipe learns.
+  ///
+  /// - Parameter weights: the file that a resumed run had saved; nil for the first weights.
+  /// - Throws: `MingleError` for a recipe, data or weights that do not fit.
+  func task(rehearsal: Trainer.Rehearsal?, from weights: String?) throws -> any LearningTask {
+    switch try ModelRegistry.entry(model).input {
+    case .pictures:
+      try ImageTask(self, rehearsal: rehearsal, from: weights.map { try ModelCheckpoint.load($0) })
+    case .text:
+      try MaskedTask(
+        self, rehearsal: rehearsal, from: weights.map { try LanguageCheckpoint.load($0) })
+    }
+  }
+
   /// The model before its first step, for data of the given classes.
   ///
   /// - Throws: `MingleError` for a model, a setting or weights that do not fit.
@@ -28,11 +42,16 @@ extension Recipe {
     }
     checkpoint.labels = classNames
     checkpoint.scores = loss.scores
-    checkpoint.provenance = [
+    checkpoint.provenance = try initialProvenance()
+    return checkpoint
+  }
+
+  /// What made the weights, before the first step.
+  func initialProvenance() throws -> [String: String] {
+    [
       "trained_by": "mingle \(mingleVersion)", "recipe": try yaml(), "data": data,
       "seed": "\(seed)", "initial_weights": weights ?? "none",
     ]
-    return checkpoint
   }
 }
 

@@ -77,6 +77,7 @@ extension Recipe {
     "": fields.map(\.name),
     "optimizer": OptimizerConfiguration.fields.map(\.name),
     "schedule": Schedule.fields.map(\.name),
+    "text": TextRecipe.fields.map(\.name),
     "augmentation": Augmentation.fields.map(\.name),
     "augmentation.random_resized_crop": RandomResizedCrop.fields.map(\.name),
     "augmentation.color_jitter": ColorJitter.fields.map(\.name),

@@ -28,6 +28,8 @@ public struct Recipe: Codable, Hashable, Sendable {
   public var augmentation = Augmentation.none
   /// Leaves out pictures that cannot be read, instead of stopping.
   public var skipBroken = false
+  /// For language models; nil for pictures.
+  public var text: TextRecipe?
 
   public var epochs = 10
   public var batchSize = 64
@@ -76,6 +78,7 @@ public struct Recipe: Codable, Hashable, Sendable {
     try requireSetting("clip", clip ?? 1, "above 0") { 0 < $0 }
     try requireSetting("ema_decay", emaDecay ?? 0, "0 up to 1") { 0 <= $0 && $0 < 1 }
     try augmentation.validate()
+    try text?.validate()
     try optimizer.validate()
     try schedule.validate()
   }
@@ -89,6 +92,7 @@ extension Recipe {
       Field("resize_tokens", \.resizeTokens), Field("freeze", \.freeze), Field("data", \.data),
       Field("hold_out", \.holdOut), Field("crop_fraction", \.cropFraction),
       Field("augmentation", \.augmentation), Field("skip_broken", \.skipBroken),
+      Field("text", \.text),
       Field("epochs", \.epochs), Field("batch_size", \.batchSize),
       Field("accumulation", \.accumulation), Field("optimizer", \.optimizer),
       Field("schedule", \.schedule), Field("loss", \.loss), Field("clip", \.clip),

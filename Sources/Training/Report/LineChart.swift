@@ -8,8 +8,8 @@ struct LineChart {
   }
 
   /// The page's colours for curves.
-  enum Color: String {
-    case one, two
+  enum Color: String, CaseIterable {
+    case one, two, three, four
   }
 
   struct Series {

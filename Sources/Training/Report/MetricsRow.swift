@@ -5,8 +5,12 @@ package struct MetricsRow: Hashable, Sendable {
   package let trainingLoss: Double
   /// Nil where it was not finite.
   package let validationLoss: Double?
-  package let accuracy: Double
-  package let imagesPerSecond: Double
+  /// Of a task with an accuracy.
+  package let accuracy: Double?
+  /// Of a task with a perplexity.
+  package let perplexity: Double?
+  /// Pictures, or tokens of text.
+  package let unitsPerSecond: Double
   /// Of training, since the run began.
   package let seconds: Double
   /// What the balance of experts adds to the loss; nil for a model without experts.
@@ -33,15 +37,16 @@ package struct MetricsRow: Hashable, Sendable {
     }
     guard let epoch = fields["epoch"].flatMap({ Int($0) }),
       let learningRate = number("learning_rate"), let trainingLoss = number("training_loss"),
-      let accuracy = number("accuracy"), let imagesPerSecond = number("images_per_second"),
-      let seconds = number("seconds")
+      let seconds = number("seconds"),
+      let speed = fields.keys.first(where: { $0.hasSuffix("_per_second") }).flatMap(number)
     else { return nil }
     self.epoch = epoch
     self.learningRate = learningRate
     self.trainingLoss = trainingLoss
     self.validationLoss = number("validation_loss")
-    self.accuracy = accuracy
-    self.imagesPerSecond = imagesPerSecond
+    accuracy = number("accuracy")
+    perplexity = number("perplexity")
+    unitsPerSecond = speed
     self.seconds = seconds
     balanceLoss = number("balance_loss")
     leastUsedExpert = number("least_used_expert")

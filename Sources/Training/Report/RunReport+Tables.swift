@@ -5,7 +5,7 @@ extension RunReport {
   private static let longestList = 40
 
   /// Precision, recall and F1 of each class in the best epoch.
-  var classTable: String {
+  func classTable(_ best: ClassificationReport) -> String {
     let isWhole = best.classes.count <= Self.longestList
     let classes =
       isWhole
@@ -34,7 +34,7 @@ extension RunReport {
 
   /// How many pictures of the row's class were taken for the column's, shaded by their share of the
   /// row; nil for many classes.
-  var confusionMatrix: String? {
+  func confusionMatrix(_ best: ClassificationReport) -> String? {
     guard let confusion = best.confusion, best.classes.count <= Self.largestMatrix else {
       return nil
     }

@@ -7,25 +7,27 @@ package struct RunReport {
   package let parameterCount: Int
   package let trainingSamples: Int
   package let validationSamples: Int
+  package let words: TaskWords
   package let plannedEpochs: Int
   /// The epochs that are done, in order.
   package let epochs: [MetricsRow]
   package let bestEpoch: Int
   /// How the best epoch did on the validation data.
-  package let best: ClassificationReport
+  package let best: ValidationReport
   /// The run's `config.yaml`.
   package let recipe: String
 
   package init(
     model: String, data: String, parameterCount: Int, trainingSamples: Int,
-    validationSamples: Int, plannedEpochs: Int, epochs: [MetricsRow], bestEpoch: Int,
-    best: ClassificationReport, recipe: String
+    validationSamples: Int, words: TaskWords, plannedEpochs: Int, epochs: [MetricsRow],
+    bestEpoch: Int, best: ValidationReport, recipe: String
   ) {
     self.model = model
     self.data = data
     self.parameterCount = parameterCount
     self.trainingSamples = trainingSamples
     self.validationSamples = validationSamples
+    self.words = words
     self.plannedEpochs = plannedEpochs
     self.epochs = epochs
     self.bestEpoch = bestEpoch
@@ -38,53 +40,62 @@ package struct RunReport {
   package var html: String {
     let place = URL(filePath: data).lastPathComponent
     let title = "\(model) on \(place.isEmpty ? data : place)"
-    return """
-      <!DOCTYPE html>
-      <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
-      <head>
-      <meta charset="utf-8"/>
-      <meta name="viewport" content="width=device-width, initial-scale=1"/>
-      <title>\(escaped(title))</title>
-      <style>\(Self.style)</style>
-      </head>
-      <body>
-      <main>
-      <h1>\(escaped(title))</h1>
+    return page(
+      title: title,
+      """
       <section class="figures">
       \(figures)
       </section>
       <section class="charts">
       \(charts.map(\.figure).joined(separator: "\n"))
       </section>
-      <section>
-      \(classTable)
-      </section>
-      \(confusionMatrix.map { "<section>\n\($0)\n</section>" } ?? "")
+      \(tables.map { "<section>\n\($0)\n</section>" }.joined(separator: "\n"))
       <section>
       <h2>Recipe</h2>
       <pre>\(escaped(recipe))</pre>
       </section>
-      </main>
-      </body>
-      </html>
-
-      """
+      """)
   }
 
   private var figures: String {
     let seconds = epochs.last?.seconds ?? 0
     let done = epochs.last?.epoch ?? 0
-    let items: [(String, String, String)] = [
-      ("Best accuracy", percent(best.accuracy), "in epoch \(bestEpoch)"),
-      ("Macro F1", decimal(best.macroF1, 3), "in that epoch"),
-      ("Epochs", grouped(done), done < plannedEpochs ? "of \(grouped(plannedEpochs))" : "all done"),
-      ("Training time", duration(seconds), "\(duration(seconds / Double(max(1, done)))) an epoch"),
-      ("Parameters", grouped(parameterCount), "with the head"),
-      ("Pictures", grouped(trainingSamples), "\(grouped(validationSamples)) to validate"),
-    ]
+    let results: [(String, String, String)] =
+      switch best {
+      case .classes(let report):
+        [
+          ("Best accuracy", percent(report.accuracy), "in epoch \(bestEpoch)"),
+          ("Macro F1", decimal(report.macroF1, 3), "in that epoch"),
+        ]
+      case .masked(let report):
+        [
+          ("Best perplexity", decimal(report.perplexity, 2), "in epoch \(bestEpoch)"),
+          ("Accuracy", percent(report.accuracy), "of masked tokens, in that epoch"),
+        ]
+      }
+    let items: [(String, String, String)] =
+      results + [
+        (
+          "Epochs", grouped(done),
+          done < plannedEpochs ? "of \(grouped(plannedEpochs))" : "all done"
+        ),
+        (
+          "Training time", duration(seconds), "\(duration(seconds / Double(max(1, done)))) an epoch"
+        ),
+        ("Parameters", grouped(parameterCount), "with the head"),
+        (
+          words.samples.capitalized, grouped(trainingSamples),
+          "\(grouped(validationSamples)) to validate"
+        ),
+      ]
     return items.map { name, value, note in
       "<div><span>\(name)</span><b>\(value)</b><span>\(note)</span></div>"
     }.joined(separator: "\n")
+  }
+
+  private var tables: [String] {
+    guard case .classes(let report) = best else { return [] }
+    return [classTable(report)] + (confusionMatrix(report).map { [$0] } ?? [])
   }
 
   private var charts: [LineChart] {
@@ -110,13 +121,19 @@ package struct RunReport {
         series: [.init(name: "Balance loss of experts", points: points { $0.balanceLoss })],
         label: plain),
     ]
+    let speed = "\(words.units.capitalized) per second"
+    let perplexity = LineChart(
+      title: "Perplexity",
+      series: [.init(name: "validation", color: .two, points: points { $0.perplexity })],
+      includesZero: false, marked: bestEpoch, label: plain)
     return [
       LineChart(
         title: "Loss",
         series: [
           .init(name: "training", points: points { $0.trainingLoss }),
           .init(name: "validation", color: .two, points: points { $0.validationLoss }),
-        ], marked: bestEpoch, label: plain),
+        ], marked: bestEpoch, label: plain)
+    ] + (rows.contains { $0.perplexity != nil } ? [perplexity] : []) + [
       LineChart(
         title: "Accuracy",
         series: [.init(name: "validation", color: .two, points: points { $0.accuracy })],
@@ -125,8 +142,7 @@ package struct RunReport {
         title: "Learning rate",
         series: [.init(name: "Learning rate", points: points { $0.learningRate })], label: plain),
       LineChart(
-        title: "Pictures per second",
-        series: [.init(name: "Pictures per second", points: points { $0.imagesPerSecond })],
+        title: speed, series: [.init(name: speed, points: points { $0.unitsPerSecond })],
         label: plain),
     ] + (rows.contains { $0.balanceLoss != nil } ? experts : [])
   }

@@ -1,17 +1,19 @@
 // The rows of a run's `metrics.csv`.
 
 extension EpochReport {
-  /// - Parameter experts: the paths of the model's layers of experts; with any, columns for their
-  ///   balance follow: losses summed and extremes over all of them, then each layer's own.
-  static func csvHeader(experts: [String]) -> String {
+  /// With layers of experts, columns for their balance follow: losses summed and extremes over all of
+  /// them, then each layer's own.
+  ///
+  /// - Parameter units: what the speed counts: "images", "tokens".
+  func csvHeader(units: String) -> String {
     let common =
-      "epoch,step,learning_rate,training_loss,validation_loss,accuracy,top_k_accuracy,macro_f1,"
-      + "images_per_second,seconds"
-    guard !experts.isEmpty else { return common }
-    let columns =
-      ["balance_loss"] + balanceColumns
-      + experts.flatMap { layer in balanceColumns.map { "\(layer).\($0)" } }
-    return common + "," + columns.joined(separator: ",")
+      ["epoch", "step", "learning_rate", "training_loss", "validation_loss"]
+      + validation.columns.map(\.name) + ["\(units)_per_second", "seconds"]
+    guard let experts else { return common.joined(separator: ",") }
+    let balance =
+      ["balance_loss"] + Self.balanceColumns
+      + experts.layers.flatMap { layer in Self.balanceColumns.map { "\(layer.name).\($0)" } }
+    return (common + balance).joined(separator: ",")
   }
 
   private static let balanceColumns = [
@@ -19,11 +21,11 @@ extension EpochReport {
   ]
 
   var csvRow: String {
-    let common = [
-      "\(epoch)", "\(step)", "\(learningRate)", "\(trainingLoss)",
-      validation.loss.map { "\($0)" } ?? "", "\(validation.accuracy)",
-      "\(validation.topK.accuracy)", "\(validation.macroF1)", "\(imagesPerSecond)", "\(seconds)",
-    ]
+    let common =
+      [
+        "\(epoch)", "\(step)", "\(learningRate)", "\(trainingLoss)",
+        validation.loss.map { "\($0)" } ?? "",
+      ] + validation.columns.map { "\($0.value)" } + ["\(unitsPerSecond)", "\(seconds)"]
     return (common + balance.map { "\($0)" }).joined(separator: ",")
   }
 

@@ -27,12 +27,14 @@ struct RunState: Codable {
   var nextBatch = 0
   /// Steps of the optimizer that are done.
   var step = 0
-  /// Of the epoch under way: loss times samples, samples, the mean use of experts, and seconds.
+  /// Of the epoch under way: loss times targets, targets, units of speed, the mean use of experts,
+  /// and seconds.
   var lossSum = 0.0
-  var sampleCount = 0
+  var targetCount = 0
+  var unitCount = 0
   var experts: ExpertUse?
   var epochSeconds = 0.0
-  /// Places of the pictures that were left out.
+  /// Places of the samples that were left out.
   var skippedTraining: Set<Int> = []
   var skippedValidation: Set<Int> = []
   /// Time spent training, in seconds.
@@ -109,18 +111,17 @@ struct RunFolder {
 
   /// Writes `last`, and `best` too if this is the best.
   ///
-  /// - Parameter tensors: what the next steps depend on besides the weights in `checkpoint`.
+  /// - Parameters:
+  ///   - tensors: what the next steps depend on besides the weights.
+  ///   - writeWeights: writes `model.safetensors`, and what belongs to it, into a folder.
   func save(
-    _ checkpoint: ModelCheckpoint, tensors: [String: Tensor], state: RunState, isBest: Bool
+    tensors: [String: Tensor], state: RunState, isBest: Bool,
+    _ writeWeights: (_ folder: String) throws -> Void
   ) throws {
     func write(to folder: String) throws {
-      try checkpoint.write(to: "\(folder)/model.safetensors")
+      try writeWeights(folder)
       try Safetensors.write(tensors, to: "\(folder)/optimizer.safetensors")
       try writeAtomically(json(state), to: "\(folder)/state.json")
-      try writeAtomically(
-        json(checkpoint.preprocessing, keys: .convertToSnakeCase), to: "\(folder)/preprocess.json")
-      let labels = (checkpoint.labels ?? []).map { $0 + "\n" }.joined()
-      try writeAtomically(labels, to: "\(folder)/labels.txt")
     }
     // `best` first: a crash between the two repeats the steps since the last save, and writes the
     // same `best` again.
@@ -128,10 +129,8 @@ struct RunFolder {
     try replaceFolder(at: "\(path)/last", write)
   }
 
-  /// What was saved last, or nil if the run ended before its first save.
-  func restore() throws -> (
-    checkpoint: ModelCheckpoint, tensors: [String: Tensor], state: RunState
-  )? {
+  /// What was saved last, with the file of the weights; nil if the run ended before its first save.
+  func restore() throws -> (weights: String, tensors: [String: Tensor], state: RunState)? {
     guard let folder = try readableFolder(at: "\(path)/last") else { return nil }
     let file = "\(folder)/state.json"
     guard let data = FileManager.default.contents(atPath: file),
@@ -142,7 +141,7 @@ struct RunFolder {
         next: "the file is damaged; start another run from the weights in best/")
     }
     return (
-      try ModelCheckpoint.load("\(folder)/model.safetensors"),
+      "\(folder)/model.safetensors",
       try Safetensors(at: "\(folder)/optimizer.safetensors").tensors(), state
     )
   }
@@ -167,14 +166,9 @@ struct RunFolder {
     try writeAtomically(report.html, to: "\(path)/\(Self.report)")
   }
 
-  /// - Parameter keys: conversion to snake case has no way back where a type names its own keys, so
-  ///   what is read again keeps its names.
-  private func json(
-    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys
-  ) throws -> String {
+  private func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    encoder.keyEncodingStrategy = keys
     return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
   }
 }

@@ -23,21 +23,22 @@ extension Trainer {
       for (name, tensor) in average.state { tensors[name] = tensor }
       for (name, tensor) in model.state { tensors["weight.\(name)"] = tensor }
     }
-    var saved = checkpoint
-    saved.provenance["epoch"] = "\(state.epoch)"
-    saved.provenance["step"] = "\(state.step)"
-    saved.provenance["accuracy"] = state.last.map { "\($0.validation.accuracy)" }
+    var task = task
+    task.provenance["epoch"] = "\(state.epoch)"
+    task.provenance["step"] = "\(state.step)"
+    let headline = state.last?.validation.headline
+    if let headline { task.provenance[headline.name] = "\(headline.value)" }
     try withEvaluatedWeights {
-      try folder.save(saved, tensors: tensors, state: state, isBest: isBest)
+      try folder.save(tensors: tensors, state: state, isBest: isBest, task.write)
     }
   }
 
   func writeReport() throws {
     guard let folder, let best = state.best else { return }
     let report = RunReport(
-      model: checkpoint.name, data: recipe.data, parameterCount: model.parameterCount,
-      trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
-      plannedEpochs: epochCount, epochs: folder.metrics(), bestEpoch: best.epoch,
+      model: task.modelName, data: recipe.data, parameterCount: model.parameterCount,
+      trainingSamples: state.data.trainingSamples, validationSamples: state.data.validationSamples,
+      words: task.words, plannedEpochs: epochCount, epochs: folder.metrics(), bestEpoch: best.epoch,
       best: best.validation, recipe: folder.text("config.yaml"))
     try folder.writeReport(report)
   }
@@ -45,9 +46,7 @@ extension Trainer {
   /// Puts everything where the run was saved.
   ///
   /// - Throws: `MingleError` if the files do not belong to this recipe and these data.
-  func restore(
-    _ saved: ModelCheckpoint, _ tensors: [String: Tensor], _ savedState: RunState
-  ) throws {
+  func restore(_ tensors: [String: Tensor], _ savedState: RunState) throws {
     try requireSameRun(savedState)
     func part(_ belongs: (String) -> Bool) -> [String: Tensor] {
       tensors.filter { belongs($0.key) }
@@ -85,8 +84,8 @@ extension Trainer {
     }
     let steps = stepsPerEpoch * epochCount
     guard (0...epochCount).contains(saved.epoch), (0...steps).contains(saved.step),
-      (0...training.batchesPerEpoch).contains(saved.nextBatch),
-      (0...training.dataset.count).contains(saved.sampleCount)
+      (0...task.batchesPerEpoch).contains(saved.nextBatch), saved.targetCount >= 0,
+      saved.unitCount >= 0
     else {
       throw refuse(
         "the run's state cannot be", expected: "at most \(epochCount) epochs and \(steps) steps",
@@ -98,7 +97,7 @@ extension Trainer {
 
 extension Recipe {
   /// Whether runs by both recipes take the same steps; where the data lie may differ.
-  fileprivate func decidesTheSame(as other: Recipe) -> Bool {
+  func decidesTheSame(as other: Recipe) -> Bool {
     var copy = self
     copy.data = other.data
     copy.weights = other.weights

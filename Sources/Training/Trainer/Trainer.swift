@@ -4,7 +4,7 @@ import Layers
 import Models
 import Torch
 
-/// Trains an image classifier by a recipe, in a folder of its own.
+/// Trains a network by a recipe, in a folder of its own.
 ///
 /// ```swift
 /// let trainer = try Trainer(recipe, in: "runs/flowers")
@@ -28,12 +28,10 @@ public final class Trainer {
 
   public let recipe: Recipe
   /// What is trained.
-  public var model: any VisionModel { checkpoint.model }
+  public var model: any Model { task.model }
 
   let folder: RunFolder?
-  let checkpoint: ModelCheckpoint
-  let training: BatchLoader
-  let validation: BatchLoader
+  let task: any LearningTask
   let optimizer: any Optimizer
   let average: AveragedWeights?
   let generator: Generator
@@ -68,54 +66,32 @@ public final class Trainer {
     let recipe = try folder.recipe()
     let saved = try folder.restore()  // nil: killed before its first save
     if let saved { Engine.threadCount = min(1024, saved.state.threads) }
-    try self.init(recipe, rehearsal: nil, from: saved?.checkpoint) { folder }
-    if let saved { try restore(saved.checkpoint, saved.tensors, saved.state) }
+    try self.init(recipe, rehearsal: nil, from: saved?.weights) { folder }
+    if let saved { try restore(saved.tensors, saved.state) }
   }
 
   /// - Parameters:
-  ///   - start: what a resumed run had saved; nil for the recipe's first weights.
+  ///   - weights: the file that a resumed run had saved; nil for the recipe's first weights.
   ///   - makeFolder: called last, so that nothing is left behind when something is wrong.
   private init(
-    _ recipe: Recipe, rehearsal: Rehearsal?, from start: ModelCheckpoint?,
+    _ recipe: Recipe, rehearsal: Rehearsal?, from weights: String?,
     makeFolder: () throws -> RunFolder?
   ) throws {
     try recipe.validate()
     device = try Device(parsing: recipe.device)
-    var (train, test) = try openTrainingData(
-      at: recipe.data, holdingOut: recipe.holdOut, seed: recipe.seed)
-    var augmentation = recipe.augmentation
-    if case .overfit(let batches) = rehearsal {
-      var random = RandomNumbers(seed: recipe.seed, .order)
-      let order = Array(0..<train.count).shuffled(using: &random)
-      let count = min(batches, 1 + train.count / recipe.batchSize) * recipe.batchSize
-      train = DatasetSubset(train, indices: Array(order.prefix(count)))
-      test = train
-      augmentation = .none
-    }
-    checkpoint = try start ?? recipe.initialCheckpoint(classNames: train.classNames)
-    let model = checkpoint.model
+    task = try recipe.task(rehearsal: rehearsal, from: weights)
+    let model = task.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
     trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     routing = RoutingWatch(model)
-
-    var options = LoaderOptions.training(
-      batchSize: recipe.batchSize, seed: recipe.seed, workers: recipe.workers)
-    options.dropsLast = false
-    options.skipsBroken = recipe.skipBroken
-    training = try BatchLoader(
-      train, preprocessing: checkpoint.preprocessing, augmentation: augmentation, options: options)
-    options.isShuffled = false
-    validation = try BatchLoader(
-      test, preprocessing: checkpoint.preprocessing, options: options)
     optimizer = try recipe.optimizer.make(for: model)
     average = try recipe.emaDecay.map { try AveragedWeights(of: model, decay: $0) }
     generator = Generator(seed: recipe.seed &+ 1)
     isFastRun = if case .fastRun = rehearsal { true } else { false }
     self.recipe = recipe
     folder = isFastRun ? nil : try makeFolder()
-    state.data = RunState.DataSummary(
-      trainingSamples: train.count, validationSamples: test.count, classNames: train.classNames)
+    state.data = task.data
     state.recipe = try recipe.yaml()
   }
 
@@ -132,14 +108,14 @@ public final class Trainer {
     let log = try folder?.log("log.jsonl", from: state.logBytes)
     let metrics = try folder?.log("metrics.csv", from: state.metricsBytes)
     defer { try? log?.flush() }
-    if metrics?.length == 0 { metrics?.append(EpochReport.csvHeader(experts: routing.names)) }
     try writeReport()  // a crash may have come between the last save and its report
     var wasStopped = try onEvent(.started(plan)) == .stop
 
     while !wasStopped && state.epoch < epochCount {
-      wasStopped = try trainEpoch(log: log, onEvent)
+      wasStopped = try trainEpoch(of: task, log: log, onEvent)
       if !wasStopped {
         let report = try finishEpoch(onEvent)
+        if metrics?.length == 0 { metrics?.append(report.csvHeader(units: task.words.units)) }
         metrics?.append(report.csvRow)
         log?.append(try line(["epoch": report]))
         try save(log, metrics, isBest: report.isBest)
@@ -159,46 +135,48 @@ public final class Trainer {
   var epochCount: Int { isFastRun ? 1 : recipe.epochs }
 
   var stepsPerEpoch: Int {
-    let steps = (training.batchesPerEpoch + recipe.accumulation - 1) / recipe.accumulation
+    let steps = (task.batchesPerEpoch + recipe.accumulation - 1) / recipe.accumulation
     return isFastRun ? min(2, steps) : steps
   }
 
   private var plan: TrainingPlan {
     TrainingPlan(
-      model: checkpoint.name, parameterCount: model.parameterCount,
-      trainingSamples: training.dataset.count, validationSamples: validation.dataset.count,
-      classCount: model.configuration.classes, epochs: epochCount, stepsPerEpoch: stepsPerEpoch,
-      stepsDone: state.step)
+      model: task.modelName, parameterCount: model.parameterCount,
+      trainingSamples: task.data.trainingSamples, validationSamples: task.data.validationSamples,
+      classCount: task.data.classNames.count, words: task.words, epochs: epochCount,
+      stepsPerEpoch: stepsPerEpoch, stepsDone: state.step)
   }
 
   /// Trains from the state's batch to the epoch's end; true if it was stopped before.
-  private func trainEpoch(
-    log: RunLog?, _ onEvent: (TrainingEvent) throws -> TrainingAction
+  private func trainEpoch<Task: LearningTask>(
+    of task: Task, log: RunLog?, _ onEvent: (TrainingEvent) throws -> TrainingAction
   ) throws -> Bool {
     model.setMode(.training(generator))
-    let stream = training.batches(epoch: state.epoch, from: state.nextBatch)
+    let stream = task.batches(epoch: state.epoch, from: state.nextBatch)
     let clock = ContinuousClock()
     let start = clock.now
     var lap = start
-    var (imageCount, stepCount) = (0, 0)
+    var (unitCount, stepCount) = (0, 0)
     let total = stepsPerEpoch * epochCount
 
     while !(isFastRun && state.step >= stepsPerEpoch) {
-      var group: [Batch] = []
+      var group: [Task.Item] = []
       while group.count < recipe.accumulation, let batch = try stream.next() {
         group.append(batch)
       }
       guard let last = group.last else { break }
-      let samples = group.reduce(0) { $0 + $1.count }
+      let targets = group.reduce(0) { $0 + $1.targetCount }
+      let units = group.reduce(0) { $0 + $1.unitCount }
       let rate = recipe.schedule.learningRate(at: state.step, of: total)
-      let (loss, experts, norm) = try step(group, samples: samples, learningRate: rate)
+      let (loss, experts, norm) = try step(task, group, targets: targets, learningRate: rate)
 
       state.step += 1
       state.nextBatch = last.position + 1
-      state.lossSum += loss * Double(samples)
-      state.experts = state.experts.averaged(state.sampleCount, with: experts, samples)
-      state.sampleCount += samples
-      imageCount += samples
+      state.lossSum += loss * Double(targets)
+      state.experts = state.experts.averaged(state.targetCount, with: experts, targets)
+      state.targetCount += targets
+      state.unitCount += units
+      unitCount += units
       stepCount += 1
       let now = clock.now
       state.seconds += (now - lap).seconds
@@ -207,7 +185,7 @@ public final class Trainer {
       let elapsed = max(1e-9, (now - start).seconds)
       let report = StepReport(
         step: state.step, totalSteps: total, epoch: state.epoch + 1, loss: loss,
-        learningRate: rate, gradientNorm: norm, imagesPerSecond: Double(imageCount) / elapsed,
+        learningRate: rate, gradientNorm: norm, unitsPerSecond: Double(unitCount) / elapsed,
         secondsLeft: Double(total - state.step) * elapsed / Double(stepCount), experts: experts)
       log?.append(try line(["step": report]))
       for sample in group.flatMap(\.broken) { try skipTraining(sample, onEvent) }
@@ -217,32 +195,32 @@ public final class Trainer {
         lap = clock.now
       }
     }
-    for sample in stream.broken { try skipTraining(sample, onEvent) }
+    for sample in stream.broken() { try skipTraining(sample, onEvent) }
     return false
   }
 
-  /// Reports a training picture that was left out, once in a run.
+  /// Reports a training sample that was left out, once in a run.
   private func skipTraining(
     _ sample: BrokenSample, _ onEvent: (TrainingEvent) throws -> TrainingAction
   ) throws {
     if state.skippedTraining.insert(sample.index).inserted { _ = try onEvent(.skipped(sample)) }
   }
 
-  /// One step over the batches of `group`; the loss is the mean over all their samples. Experts
+  /// One step over the batches of `group`; the loss is the mean over all their targets. Experts
   /// are balanced in each batch by itself.
-  private func step(
-    _ group: [Batch], samples: Int, learningRate: Double
+  private func step<Task: LearningTask>(
+    _ task: Task, _ group: [Task.Item], targets: Int, learningRate: Double
   ) throws -> (loss: Double, experts: ExpertUse?, norm: Double) {
     var loss = 0.0
     var experts: ExpertUse?
     var seen = 0
     var total: Gradients?
     for batch in group {
-      let share = Double(batch.count) / Double(samples)
-      let (value, use, gradients) = gradient(of: model, on: batch, share: share)
+      let share = Double(batch.targetCount) / Double(max(1, targets))
+      let (value, use, gradients) = gradient(of: task, on: batch, share: share)
       loss += value
-      experts = experts.averaged(seen, with: use, batch.count)
-      seen += batch.count
+      experts = experts.averaged(seen, with: use, batch.targetCount)
+      seen += batch.targetCount
       if let total { total.addInPlace(gradients) } else { total = gradients }
     }
     guard let total else { return (loss, experts, 0) }
@@ -255,23 +233,26 @@ public final class Trainer {
 
   /// `share` times the batch's mean loss, how the experts were used, and the gradient of `share`
   /// times the loss and the experts' balance loss.
-  private func gradient(
-    of model: some VisionModel, on batch: Batch, share: Double
+  private func gradient<Task: LearningTask>(
+    of task: Task, on batch: Task.Item, share: Double
   ) -> (loss: Double, experts: ExpertUse?, gradients: Gradients) {
-    let images = batch.images.to(device)
-    var task: Tensor?
+    var taskLoss: Tensor?
     var experts: ExpertUse?
     let (total, gradients) = valueAndGradient(of: trained) {
-      let (logits, record) = routing.record {
-        withAutocast(recipe.precision.autocast, on: device) { model.logits(images) }
+      var record: RoutingWatch.Record?
+      let loss = task.loss(batch) { forward in
+        let (logits, noted) = routing.record {
+          withAutocast(recipe.precision.autocast, on: device, forward)
+        }
+        record = noted
+        return logits
       }
-      let loss = recipe.loss(logits, batch.labels.to(device), batch.targets?.to(device))
-      task = loss.detached()
-      experts = ExpertUse(record)
-      let total = record.loss.map { loss + $0 } ?? loss
+      taskLoss = loss.detached()
+      experts = record.flatMap(ExpertUse.init)
+      let total = record?.loss.map { loss + $0 } ?? loss
       return share == 1 ? total : total * share
     }
-    return (share * (task ?? total).item, experts, gradients)
+    return (share * (taskLoss ?? total).item, experts, gradients)
   }
 
   /// Evaluates, and moves the state on to the next epoch.
@@ -279,8 +260,7 @@ public final class Trainer {
     _ onEvent: (TrainingEvent) throws -> TrainingAction
   ) throws -> EpochReport {
     let report = try withEvaluatedWeights {
-      try evaluate(
-        model, on: validation, loss: recipe.loss, precision: recipe.precision,
+      try task.evaluate(
         batchLimit: isFastRun ? 2 : nil,
         onBroken: { sample in
           if state.skippedValidation.insert(sample.index).inserted {
@@ -288,20 +268,21 @@ public final class Trainer {
           }
         })
     }
-    let isBest = report.accuracy > state.best?.validation.accuracy ?? -1
+    let isBest = report.isBetter(than: state.best?.validation)
     let epoch = EpochReport(
       epoch: state.epoch + 1, step: state.step,
-      trainingLoss: state.lossSum / Double(max(1, state.sampleCount)), validation: report,
+      trainingLoss: state.lossSum / Double(max(1, state.targetCount)), validation: report,
       learningRate: recipe.schedule.learningRate(
         at: state.step - 1, of: stepsPerEpoch * epochCount),
-      imagesPerSecond: Double(state.sampleCount) / max(1e-9, state.epochSeconds),
+      unitsPerSecond: Double(state.unitCount) / max(1e-9, state.epochSeconds),
       seconds: state.seconds, isBest: isBest, experts: state.experts)
     state.last = epoch
     if isBest { state.best = epoch }
     state.epoch += 1
     state.nextBatch = 0
     state.lossSum = 0
-    state.sampleCount = 0
+    state.targetCount = 0
+    state.unitCount = 0
     state.experts = nil
     state.epochSeconds = 0
     return epoch

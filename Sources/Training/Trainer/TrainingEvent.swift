@@ -10,7 +10,7 @@ public enum TrainingEvent: Sendable {
   case epoch(EpochReport)
   /// The run's state is on the disk.
   case saved(folder: String)
-  /// A picture that was left out because it cannot be read.
+  /// A sample that was left out because it cannot be read.
   case skipped(BrokenSample)
 }
 
@@ -27,7 +27,9 @@ public struct TrainingPlan: Sendable {
   public let parameterCount: Int
   public let trainingSamples: Int
   public let validationSamples: Int
+  /// 0 where the task has no classes.
   public let classCount: Int
+  public let words: TaskWords
   public let epochs: Int
   public let stepsPerEpoch: Int
   /// Steps that a run that is resumed has already done.
@@ -46,8 +48,8 @@ public struct StepReport: Codable, Sendable {
   public let learningRate: Double
   /// Of all gradients, before clipping.
   public let gradientNorm: Double
-  /// Since the epoch began or the run was resumed.
-  public let imagesPerSecond: Double
+  /// Pictures, or tokens of text, since the epoch began or the run was resumed.
+  public let unitsPerSecond: Double
   /// To the end of the run, at this rate.
   public let secondsLeft: Double
   /// Of the step's samples; nil for a model without experts.
@@ -59,14 +61,15 @@ public struct EpochReport: Codable, Sendable {
   /// Counted from 1.
   public let epoch: Int
   public let step: Int
-  /// The mean over the epoch's samples.
+  /// The mean over the epoch's targets.
   public let trainingLoss: Double
-  public let validation: ClassificationReport
+  public let validation: ValidationReport
   public let learningRate: Double
-  public let imagesPerSecond: Double
+  /// Pictures, or tokens of text.
+  public let unitsPerSecond: Double
   /// Since the run began, without the pauses between resumptions.
   public let seconds: Double
-  /// Whether no earlier epoch was as accurate.
+  /// Whether no earlier epoch was as good.
   public let isBest: Bool
   /// The mean over the epoch's samples in training; nil for a model without experts.
   public let experts: ExpertUse?
@@ -78,7 +81,7 @@ public struct TrainingResult: Sendable {
   public let wasStopped: Bool
   public let best: EpochReport?
   public let last: EpochReport?
-  /// Pictures that were left out.
+  /// Samples that were left out.
   public let skipped: Int
   public let seconds: Double
 }

@@ -49,6 +49,12 @@ public struct PackedSequences: Sendable {
     self.range = range
   }
 
+  /// The first `count` sequences, or all where there are fewer.
+  package func prefix(_ count: Int) -> PackedSequences {
+    PackedSequences(
+      self, range: range.lowerBound..<range.lowerBound + min(max(1, count), self.count))
+  }
+
   /// The first sequences for training and the last for validation.
   ///
   /// - Throws: `MingleError` (`badData`) when one part would be empty.

@@ -1,0 +1,187 @@
+import Data
+import Foundation
+import Layers
+import Models
+import Torch
+
+/// Finds what stands behind the masks of a text.
+///
+/// ```swift
+/// let filler = try MaskFiller("runs/gmlp")
+/// print(try filler.fill("The capital of France is <mask>.", top: 3))
+/// ```
+public final class MaskFiller {
+  /// What may stand behind one mask.
+  public struct Candidate: Codable, Hashable, Sendable {
+    /// The token as text.
+    public let token: String
+    /// As the vocabulary spells it.
+    public let piece: String
+    public let id: Int
+    /// Softmax of the logits, from 0 to 1.
+    public let probability: Double
+    /// The whole text with the token in the mask's place; other masks stay.
+    public let text: String
+  }
+
+  public let checkpoint: LanguageCheckpoint
+  public let tokenizer: any Tokenizer
+  public let precision: Precision
+  public let device: Device
+
+  /// How masks may be written, besides as the vocabulary spells them.
+  private static let spellings = ["<mask>", "[MASK]"]
+
+  /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
+  ///
+  /// - Throws: `MingleError` (`usage`) if the model has no masked head, or the tokenizer is not its own.
+  public init(
+    _ checkpoint: LanguageCheckpoint, tokenizer: any Tokenizer, precision: Precision = .float32,
+    device: Device = .cpu
+  ) throws {
+    let configuration = checkpoint.model.configuration
+    guard configuration.task == .masked else {
+      throw MingleError(
+        .usage, "the model was not trained to fill masks", in: checkpoint.name,
+        expected: "\(LanguageTask.masked)", got: "\(configuration.task)",
+        next: "use 'mingle predict'")
+    }
+    try checkpoint.require(tokenizer)
+    _ = try tokenizer.special.require(\.mask)
+    self.checkpoint = checkpoint
+    self.tokenizer = tokenizer
+    self.precision = precision
+    self.device = device
+    checkpoint.model.move(to: device)
+    checkpoint.model.setMode(.evaluation)
+  }
+
+  /// Reads a run's folder (its best weights, with the tokenizer beside them) or a file of weights.
+  ///
+  /// - Parameter tokenizer: the tokenizer's file; nil: the one beside the weights.
+  /// - Throws: `MingleError` as ``LanguageCheckpoint/load(_:_:)`` and `openTokenizer(at:)` do.
+  public convenience init(
+    _ path: String, tokenizer: String? = nil, _ options: LoadOptions = LoadOptions(),
+    precision: Precision = .float32, device: Device = .cpu
+  ) throws {
+    let file = try tokenizer ?? tokenizerFile(besideWeightsAt: path)
+    try self.init(
+      .load(path, options), tokenizer: openTokenizer(at: file), precision: precision,
+      device: device)
+  }
+
+  /// The likeliest tokens for each mask of `text`, in the order of the masks.
+  ///
+  /// - Throws: `MingleError` (`badData`) for a text without a mask, or longer than the model's.
+  public func fill(_ text: String, top: Int = 5) throws -> [[Candidate]] {
+    let parts = pieces(of: text)
+    guard parts.count > 1 else {
+      throw MingleError(
+        .badData, "the text has no mask", in: text, expected: Self.spellings[0],
+        next: "write <mask> in the place of the word to be found")
+    }
+    let special = tokenizer.special
+    let mask = try special.require(\.mask)
+    var ids = [try special.require(\.classification)]
+    var places: [Int64] = []
+    for (index, part) in parts.enumerated() {
+      if index > 0 {
+        places.append(Int64(ids.count))
+        ids.append(mask)
+      }
+      ids += tokenizer.encode(part)
+    }
+    ids.append(try special.require(\.separator))
+    let longest = checkpoint.model.configuration.sequenceLength
+    guard ids.count <= longest else {
+      throw MingleError(
+        .badData, "the text is longer than the model reads", in: "\(text.prefix(40))...",
+        expected: "at most \(longest) tokens", got: "\(ids.count)",
+        next: "cut it around the mask")
+    }
+    let best = candidates(ids, at: places, top: top)
+    return best.enumerated().map { index, tokens in
+      tokens.map { id, probability in
+        let piece = tokenizer.text(of: Int32(id))
+        return Candidate(
+          token: tokenizer.decode([Int32(id)]), piece: piece, id: id, probability: probability,
+          text: self.text(parts, filling: index, with: Int32(id)))
+      }
+    }
+  }
+
+  /// The likeliest ids for each place, special tokens left out.
+  private func candidates(
+    _ ids: [Int32], at places: [Int64], top: Int
+  ) -> [[(id: Int, probability: Double)]] {
+    let tokens = Tensor(ids.map { Int64($0) }, shape: [1, ids.count]).to(device)
+    let logits = withoutGradients {
+      withAutocast(precision.autocast, on: device) {
+        checkpoint.model.maskedLogits(tokens, at: Tensor(places).to(device))
+      }
+    }.to(.float32)
+    let excluded = Set(tokenizer.special.ids.map { Int($0) })
+    let count = min(max(1, top) + excluded.count, logits.shape[1])
+    let best = logits.softmax().topK(count)
+    let probabilities = best.values.array(of: Double.self)
+    let indices = best.indices.array(of: Int.self)
+    return places.indices.map { row in
+      (row * count..<(row + 1) * count).lazy.map { (indices[$0], probabilities[$0]) }
+        .filter { !excluded.contains($0.0) }.prefix(max(1, top)).map { ($0.0, $0.1) }
+    }
+  }
+
+  /// The parts of the text between its masks, in whichever way these are written.
+  private func pieces(of text: String) -> [String] {
+    let own = (try? tokenizer.special.require(\.mask)).map(tokenizer.text(of:)) ?? ""
+    var spellings = Self.spellings
+    if !own.isEmpty, !spellings.contains(own) { spellings.append(own) }
+    var text = text
+    for spelling in spellings.dropFirst() {
+      text = text.replacingOccurrences(of: spelling, with: spellings[0])
+    }
+    return text.components(separatedBy: spellings[0])
+  }
+
+  /// The text with one mask filled; a token that goes on with a word is set without a space.
+  private func text(_ parts: [String], filling index: Int, with id: Int32) -> String {
+    parts.enumerated().reduce(into: "") { result, part in
+      if part.offset == index + 1 {
+        let token = tokenizer.decode([id])
+        if tokenizer.continuesWord(id), result.last == " " { result.removeLast() }
+        result += token
+      } else if part.offset > 0 {
+        result += Self.spellings[0]
+      }
+      result += part.element
+    }
+  }
+}
+
+extension Tokenizer {
+  /// Whether the piece goes on with the word before it: `##ing` of WordPiece, a piece without `▁` of
+  /// SentencePiece.
+  fileprivate func continuesWord(_ id: Int32) -> Bool {
+    let piece = text(of: id)
+    if piece.hasPrefix("##") { return piece.count > 2 }
+    return !piece.hasPrefix("▁") && self.id(of: "▁") != nil && piece.first?.isLetter == true
+  }
+}
+
+extension LanguageCheckpoint {
+  /// - Throws: `MingleError` (`usage`) unless `tokenizer` is the one that the weights learned.
+  package func require(_ tokenizer: any Tokenizer) throws {
+    let vocabulary = model.configuration.vocabulary
+    guard tokenizer.vocabularySize == vocabulary else {
+      throw MingleError(
+        .usage, "the tokenizer does not fit the model", in: name,
+        expected: "\(vocabulary) tokens", got: "\(tokenizer.vocabularySize)",
+        next: "name the tokenizer's file that lies beside the weights with --tokenizer")
+    }
+    if let known = self.tokenizer, known != tokenizer.fingerprint {
+      throw MingleError(
+        .usage, "the tokenizer is not the one that the weights learned", in: name,
+        next: "name the tokenizer's file that lies beside the weights with --tokenizer")
+    }
+  }
+}

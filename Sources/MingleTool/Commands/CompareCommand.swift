@@ -1,0 +1,71 @@
+import ArgumentParser
+import Foundation
+import Mingle
+
+/// `mingle compare RECIPE`
+struct CompareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compare",
+    abstract: "Train several networks on the same data with the same budget.",
+    discussion: """
+      The recipe is one of 'mingle train' or 'mingle pretrain' with a list of runs, each with a name \
+      and the keys that differ. The folder gets a run for each, table.md, table.json and report.html \
+      with all curves over each other. A comparison that was stopped goes on with the same command.
+
+      Example: mingle compare Recipes/wikitext-2-mlm.yaml --data wikitext-2 --tokenizer wiki.model \
+      --output runs/mlm
+      """)
+
+  @Argument(help: "The comparison: a recipe with a list of 'runs'.")
+  var recipe: String
+
+  @Option(help: "The data, in place of the recipe's.")
+  var data: String?
+
+  @Option(help: "The tokenizer's file, in place of the recipe's.")
+  var tokenizer: String?
+
+  @Option(help: "The folder for the runs, the table and the page.")
+  var output: String
+
+  @Option(help: "Where to compute: cpu, cuda, cuda:N or mps.")
+  var device: String?
+
+  @Option(help: ArgumentHelp("CPU threads; by default one for each core.", valueName: "count"))
+  var threads: Int?
+
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    try DeviceOptions.use(threads: threads)
+    var comparison = try Comparison(contentsOf: recipe)
+    for index in comparison.entries.indices {
+      try complete(&comparison.entries[index].recipe)
+    }
+    Interruption.watch()
+    let progress = TrainingProgress()
+    var current: String?
+    let result = try comparison.run(in: output) { name, event in
+      if current != name { Console.note("\(name):") }
+      current = name
+      return progress.show(event)
+    }
+    if json.isOn { try Console.printJSON(result) } else { try Console.print(result.markdown) }
+  }
+
+  /// Puts the flags into a run's recipe.
+  private func complete(_ recipe: inout Recipe) throws {
+    if let data { recipe.data = data }
+    guard !recipe.data.isEmpty else {
+      throw MingleError(.usage, "no data are named", next: "pass --data PATH")
+    }
+    recipe.data = absolute(recipe.data)
+    if let tokenizer {
+      recipe.text = recipe.text ?? TextRecipe()
+      recipe.text?.tokenizer = absolute(tokenizer)
+    }
+    if let device { recipe.device = device }
+  }
+
+  private func absolute(_ path: String) -> String { URL(filePath: path).standardizedFileURL.path }
+}

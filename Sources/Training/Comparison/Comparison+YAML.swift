@@ -1,0 +1,87 @@
+import Foundation
+import Torch
+import Yams
+
+extension Comparison {
+  /// Reads a comparison: a recipe whose keys hold for all runs, with a `title` and a list of `runs`,
+  /// each with its `name` and the keys that differ.
+  ///
+  /// ```yaml
+  /// title: Two sizes
+  /// data: cifar10
+  /// epochs: 5
+  /// runs:
+  ///   - {name: small, model: mixer_s16_224, settings: {depth: 4}}
+  ///   - {name: large, model: mixer_s16_224, settings: {depth: 8}}
+  /// ```
+  ///
+  /// - Throws: `MingleError` if the file is missing, is no YAML, or has a key or value that cannot be.
+  public init(contentsOf path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw MingleError(.missingInput, "the comparison cannot be read", in: path)
+    }
+    try self.init(yaml: String(decoding: data, as: UTF8.self), from: path)
+  }
+
+  /// Reads a comparison from YAML text; `path` names it in errors.
+  public init(yaml: String, from path: String? = nil) throws {
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: yaml)
+    } catch {
+      throw MingleError(.badData, "no valid YAML: \(error)", in: path)
+    }
+    guard var common = node?.mapping, let runs = common["runs"]?.sequence, !runs.isEmpty else {
+      throw MingleError(
+        .usage, "no comparison", in: path, expected: "a recipe with a list of 'runs'",
+        next: "write 'runs:' and below it '- {name: small, model: mixer_s16_224}'")
+    }
+    title = common["title"]?.string ?? "Comparison"
+    common["runs"] = nil
+    common["title"] = nil
+    entries = try runs.map { run in
+      guard var own = run.mapping, let name = own["name"]?.string, isFileName(name) else {
+        throw MingleError(
+          .usage, "a run has no name, or one that no folder can have", in: path,
+          expected: "name: small", got: run.mapping?["name"]?.string)
+      }
+      own["name"] = nil
+      let whole = Node.mapping(common.merging(own))
+      return Entry(
+        name: name, recipe: try Recipe(yaml: Yams.serialize(node: whole), from: path))
+    }
+    if let twice = entries.map(\.name).firstRepeated {
+      throw MingleError(
+        .usage, "two runs have the same name", in: path, got: twice, next: "name them apart")
+    }
+  }
+}
+
+extension Node.Mapping {
+  /// These keys with those of `other` in their place; mappings below are merged in the same way.
+  fileprivate func merging(_ other: Node.Mapping) -> Node.Mapping {
+    var result = self
+    for (key, value) in other {
+      if let mine = result[key]?.mapping, let theirs = value.mapping {
+        result[key] = .mapping(mine.merging(theirs))
+      } else {
+        result[key] = value
+      }
+    }
+    return result
+  }
+}
+
+/// Whether `name` can name a folder below another.
+private func isFileName(_ name: String) -> Bool {
+  !name.isEmpty && name.utf8.count <= 100 && !name.hasPrefix(".")
+    && name.allSatisfy { $0.isLetter || $0.isNumber || "-_. ".contains($0) }
+}
+
+extension [String] {
+  /// The first element that is there twice.
+  fileprivate var firstRepeated: String? {
+    var seen: Set<String> = []
+    return first { !seen.insert($0).inserted }
+  }
+}
