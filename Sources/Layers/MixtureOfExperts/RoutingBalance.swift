@@ -90,6 +90,9 @@ public struct RoutingWatch {
     }
   }
 
+  /// The paths of the layers.
+  public var names: [String] { layers.map(\.name) }
+
   /// Runs `forward`, in any mode, and tells how the layers spread their items in it.
   public func record<Result>(
     _ forward: () throws -> Result
