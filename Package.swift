@@ -85,7 +85,7 @@ let package = Package(
       name: "TrainingTests", dependencies: ["Training", "TestSupport"],
       resources: [.copy("Fixtures")], linkerSettings: runLocally),
     .testTarget(
-      name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Samples"],
+      name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Golden", "Samples"],
       linkerSettings: runLocally),
     .testTarget(
       name: "ToolTests", dependencies: ["Mingle", "TestSupport"], exclude: ["Snapshots"],

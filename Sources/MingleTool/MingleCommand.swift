@@ -30,6 +30,7 @@ struct MingleCommand: ParsableCommand {
         ]),
       CommandGroup(
         name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self, DataCommand.self]),
+      CommandGroup(name: "Text", subcommands: [TokenizerCommand.self]),
       CommandGroup(
         name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),
       CommandGroup(name: "Machine", subcommands: [DoctorCommand.self]),

@@ -3,7 +3,8 @@ import Testing
 
 @Suite(.serialized) struct HelpTests {
   static let commands = [
-    "train", "demo", "predict", "evaluate", "features", "models", "info", "data", "convert",
+    "train", "demo", "predict", "evaluate", "features", "models", "info", "data", "tokenizer",
+    "convert",
     "forward", "doctor",
   ]
 

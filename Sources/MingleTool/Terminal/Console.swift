@@ -20,6 +20,13 @@ enum Console {
     try write(Array((text + "\n").utf8), to: STDOUT_FILENO)
   }
 
+  /// Writes `text` as it is to standard output.
+  ///
+  /// - Throws: as ``print(_:)``.
+  static func write(_ text: String) throws {
+    try write(Array(text.utf8), to: STDOUT_FILENO)
+  }
+
   /// Writes a line for people to standard error. Control characters, which a file's name or a damaged
   /// file may have brought, are shown as replacement characters: a terminal would obey them.
   static func note(_ text: String) {

@@ -24,7 +24,7 @@ extension UnigramTokenizer {
             var spelling = Spelling(
               Lattice(
                 bytes: bytes, nodes: nodes, scores: scores, unknown: special.unknown,
-                unknownScore: unknownScore))
+                unknownScore: unknownScore, longestPiece: longestPiece))
             var emitter = Emitter(
               bytes: bytes, origins: origins, unknown: special.unknown, byteIDs: byteIDs,
               spaceIsSuffix: model.spaceIsSuffix)
@@ -67,7 +67,7 @@ private struct Place {
 /// Finds the likeliest spelling (Viterbi's algorithm), word by word.
 private struct Spelling {
   private let lattice: Lattice
-  /// The score up to the word: sums go on over the whole text, since they round differently if not.
+  /// The score up to the word: sums go on over the whole text, as in the package, whose ties they settle.
   private var total: Float = 0
   private var places: [Place] = []
   private var path: [(id: Int32, range: Range<Int>)] = []
@@ -100,12 +100,14 @@ private struct Lattice {
   let scores: UnsafeBufferPointer<UnigramTokenizer.Score>
   let unknown: Int32
   let unknownScore: Float
+  let longestPiece: Int
 
   /// Fills the places of `range`, of which the first is given.
   @inline(__always)
   func fill(_ places: UnsafeMutableBufferPointer<Place>, _ range: Range<Int>) {
     var start = range.lowerBound
     while start < range.upperBound {
+      rebase(places, from: start - range.lowerBound)
       let score = places[start - range.lowerBound].score
       let length = min(characterLength(bytes[start]), range.upperBound - start)
       var hasCharacter = false
@@ -118,13 +120,12 @@ private struct Lattice {
         offset += 1
         let id = nodes[node].value
         guard id >= 0 else { continue }
-        let piece = scores[Int(id)]
-        guard !piece.isUnused else { continue }
-        let candidate = piece.value + Double(score)
+        guard case .used(let value) = scores[Int(id)] else { continue }
+        let candidate = value + score
         let place = places[offset - range.lowerBound]
-        if place.start < 0 || candidate > Double(place.score) {
+        if place.start < 0 || candidate > place.score {
           places[offset - range.lowerBound] = Place(
-            score: Float(candidate), start: start - range.lowerBound, id: id)
+            score: candidate, start: start - range.lowerBound, id: id)
         }
         if offset - start == length { hasCharacter = true }
       }
@@ -137,6 +138,23 @@ private struct Lattice {
         }
       }
       start += length
+    }
+  }
+}
+
+extension Lattice {
+  /// Scores below this are counted anew from 0, as they would round too much. The package does the same,
+  /// and its ties in long lines depend on it.
+  private static let lowest: Float = -100_000
+
+  @inline(__always)
+  private func rebase(_ places: UnsafeMutableBufferPointer<Place>, from start: Int) {
+    let score = places[start].score
+    guard score < Self.lowest else { return }
+    // Further on there is nothing yet.
+    let end = min(places.count, start + max(4, longestPiece) + 1)
+    for index in start..<end where index == start || places[index].start >= 0 {
+      places[index].score -= score
     }
   }
 }

@@ -5,8 +5,7 @@ import Torch
 ///
 /// T. Kudo: Subword Regularization: Improving Neural Network Translation Models with Multiple Subword
 /// Candidates, arXiv 1804.10959; T. Kudo, J. Richardson: SentencePiece, arXiv 1808.06226. Gives the
-/// same ids, ranges and texts as the PyPI package `sentencepiece` 0.2.3 for the same file; sums of
-/// scores are rounded where it rounds them. What the file's self test says is not looked at.
+/// same ids, ranges and texts as the PyPI package `sentencepiece` 0.2.3 for the same file. What the file's self test says is not looked at.
 public struct UnigramTokenizer: Tokenizer {
   public let special: SpecialTokens
   public let fingerprint: String
@@ -16,19 +15,20 @@ public struct UnigramTokenizer: Tokenizer {
   let denormalizer: TextNormalizer?
   /// The pieces that a text can be spelled with.
   let trie: Trie
-  /// What each piece adds to a spelling's score.
   let scores: [Score]
   let unknownScore: Float
   /// The ids of the pieces that stand for bytes; empty without them.
   let byteIDs: [Int32]
+  /// The longest piece's bytes.
+  let longestPiece: Int
   /// Whether no piece reaches over the beginning of a word.
   let partsAtSpaces: Bool
 
-  /// Scores add up in single precision, but those of user-defined symbols come in double.
-  struct Score: Sendable {
-    var value: Double
+  /// What a piece adds to a spelling's score.
+  enum Score: Sendable {
+    case used(Float)
     /// No spelling uses the piece.
-    var isUnused = false
+    case unused
   }
 
   public var vocabularySize: Int { model.pieces.count }
@@ -72,11 +72,12 @@ public struct UnigramTokenizer: Tokenizer {
     unknownScore = normal.reduce(Float.greatestFiniteMagnitude, min) - 10
     scores = model.pieces.map { piece in
       switch piece.kind {
-      case .userDefined: Score(value: Double(Float(piece.text.count) * highest) - 0.1)
-      case .unused: Score(value: Double(piece.score), isUnused: true)
-      default: Score(value: Double(piece.score))
+      case .userDefined: .used(Float(piece.text.count) * highest + 0.1)  // always preferred
+      case .unused: .unused
+      default: .used(piece.score)
       }
     }
+    longestPiece = model.pieces.map(\.text.count).max() ?? 0
     byteIDs = model.hasByteFallback ? Self.byteIDs(of: model) : []
     partsAtSpaces = !model.pieces.contains { $0.text.dropFirst().firstSpace != nil }
     special = Self.specialTokens(of: model)
@@ -126,6 +127,12 @@ public struct UnigramTokenizer: Tokenizer {
   public func text(of id: Int32) -> String {
     guard model.pieces.indices.contains(Int(id)) else { return "" }
     return String(decoding: model.pieces[Int(id)].text, as: UTF8.self)
+  }
+
+  /// The text as its pieces spell it: mapped characters, `▁` for spaces.
+  package func normalized(_ text: String) -> String {
+    var text = text
+    return String(decoding: text.withUTF8 { normalizer.normalize($0).bytes }, as: UTF8.self)
   }
 
   public func id(of piece: String) -> Int32? {

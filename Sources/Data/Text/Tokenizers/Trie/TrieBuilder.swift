@@ -1,4 +1,14 @@
 extension Trie {
+  /// A trie of `keys` in which parts that are equal are stored once: for keys with few different values and
+  /// many equal ends. As above otherwise.
+  init(sharing keys: ByteStrings, values: [Int32]) {
+    precondition(keys.count == values.count)
+    var builder = TrieBuilder()
+    var families = TrieFamilies(keys, values)
+    builder.insert(&families)
+    self.init(nodes: builder.nodes)
+  }
+
   /// A trie of `keys`; the value of key `i` is `values[i]`, which must not be negative. Of equal keys the
   /// last one counts; empty keys are left out.
   init(_ keys: ByteStrings, values: [Int32]) {
@@ -70,6 +80,29 @@ private struct TrieBuilder {
     }
   }
 
+  mutating func insert(_ families: inout TrieFamilies) {
+    let root = families.root()
+    var bases = [Int?](repeating: nil, count: families.all.count)
+    var waiting: [(node: Int, family: Int)] = root.map { [(0, $0)] } ?? []
+    while let (node, family) = waiting.popLast() {
+      if let base = bases[family] {
+        nodes[node].base = UInt32(base)
+        continue
+      }
+      let children = families.all[family]
+      let base = place(for: children.map { (UInt8($0.label), 0..<0) })
+      isBaseUsed[base] = true
+      bases[family] = base
+      nodes[node].base = UInt32(base)
+      for child in children {
+        let place = base ^ Int(child.label)
+        take(place, label: child.label)
+        nodes[place].value = child.value
+        if child.family >= 0 { waiting.append((place, Int(child.family))) }
+      }
+    }
+  }
+
   /// A base that no other node uses, with a free node for each child.
   private mutating func place(for children: [(label: UInt8, keys: Range<Int>)]) -> Int {
     if firstFree >= 0 {
@@ -134,5 +167,65 @@ private struct TrieBuilder {
     }
     nextFree[node] = -1
     previousFree[node] = -1
+  }
+}
+
+/// The children of a trie's nodes; equal families are there once.
+private struct TrieFamilies {
+  struct Child: Hashable {
+    let label: UInt8
+    let value: Int32
+    /// Its own children; -1 for none.
+    let family: Int32
+  }
+
+  private(set) var all: [[Child]] = []
+  private var numbers: [[Child]: Int32] = [:]
+  private let keys: ByteStrings
+  private let values: [Int32]
+  private let order: [Int32]
+
+  init(_ keys: ByteStrings, _ values: [Int32]) {
+    self.keys = keys
+    self.values = values
+    order = keys.sortedIndices()
+  }
+
+  /// The root's family; nil without keys. Recursion is as deep as the longest key.
+  mutating func root() -> Int? {
+    let start = order.firstIndex { !keys.range(Int($0)).isEmpty } ?? order.count
+    let number = family(of: start..<order.count, depth: 0)
+    return number < 0 ? nil : Int(number)
+  }
+
+  private mutating func family(of range: Range<Int>, depth: Int) -> Int32 {
+    var children: [Child] = []
+    var start = range.lowerBound
+    while start < range.upperBound, keys.range(Int(order[start])).count == depth { start += 1 }
+    while start < range.upperBound {
+      let label = byte(start, depth)
+      var end = start + 1
+      while end < range.upperBound, byte(end, depth) == label { end += 1 }
+      // The keys that end with this child come first; of equal ones the last counts.
+      var value: Int32 = -1
+      for position in start..<end {
+        let key = Int(order[position])
+        guard keys.range(key).count == depth + 1 else { break }
+        value = values[key]
+      }
+      let family = family(of: start..<end, depth: depth + 1)
+      children.append(Child(label: label, value: value, family: family))
+      start = end
+    }
+    guard !children.isEmpty else { return -1 }
+    if let number = numbers[children] { return number }
+    let number = Int32(all.count)
+    all.append(children)
+    numbers[children] = number
+    return number
+  }
+
+  private func byte(_ position: Int, _ depth: Int) -> UInt8 {
+    keys.bytes[keys.range(Int(order[position])).lowerBound + depth]
   }
 }

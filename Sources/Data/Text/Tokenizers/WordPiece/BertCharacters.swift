@@ -14,8 +14,7 @@ enum BertCharacterClass: UInt8 {
 /// The characters' classes as the PyPI package `tokenizers` 0.23 sees them.
 ///
 /// Its tables are of Unicode 8, so that younger characters are letters, whatever they are today; a few
-/// characters changed their class since. `Tools/compare/tokenizers_vs_pypi.py --characters` compares
-/// all code points.
+/// characters changed their class since. `Tools/compare/tokenizers_vs_pypi.py` compares all code points.
 enum BertCharacters {
   static let ascii: [BertCharacterClass] = (0..<128).map { classify(UInt32($0)) }
 
