@@ -186,21 +186,20 @@ extension WordPieceTokenizer {
   /// contractions go, as the PyPI package has it.
   public func decode(_ ids: [Int32]) -> String {
     let skipped = Set(special.ids)
-    var text = ""
+    var text: [UInt8] = []
     var isFirst = true
     for id in ids where pieces.indices.contains(Int(id)) && !skipped.contains(id) {
-      let piece = pieces[Int(id)]
-      if isFirst {
-        text += piece
-      } else if piece.utf8.starts(with: "##".utf8) {
-        text.unicodeScalars.append(contentsOf: piece.unicodeScalars.dropFirst(2))
+      let piece = pieces[Int(id)].utf8
+      if !isFirst && piece.starts(with: "##".utf8) {
+        text += piece.dropFirst(2)
       } else {
-        if !Self.joined.contains(where: { piece.utf8.starts(with: $0.utf8) }) { text += " " }
+        let isJoined = Self.joined.contains { piece.starts(with: $0.utf8) }
+        if !isFirst && !isJoined { text.append(UInt8(ascii: " ")) }
         text += piece
       }
       isFirst = false
     }
-    return text
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// What is written without a space before it.
