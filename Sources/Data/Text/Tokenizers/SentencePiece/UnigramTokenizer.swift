@@ -67,12 +67,12 @@ public struct UnigramTokenizer: Tokenizer {
         ? nil : try TextNormalizer(settings, spaceIsSuffix: false, symbols: nil, place: place)
     }
     let normal = model.pieces.lazy.filter { $0.kind == .normal }.map(\.score)
-    // The package starts from the smallest positive number, not the most negative one.
-    let highest = normal.reduce(Float.leastNormalMagnitude, max)
+    // No less than 0.1, so that a user-defined symbol is always preferred.
+    let highest = normal.reduce(Float(0.1), max)
     unknownScore = normal.reduce(Float.greatestFiniteMagnitude, min) - 10
     scores = model.pieces.map { piece in
       switch piece.kind {
-      case .userDefined: .used(Float(piece.text.count) * highest + 0.1)  // always preferred
+      case .userDefined: .used(Float(Double(Float(piece.text.count) * highest) - 0.1))
       case .unused: .unused
       default: .used(piece.score)
       }
