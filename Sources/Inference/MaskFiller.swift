@@ -24,51 +24,23 @@ public final class MaskFiller {
     public let text: String
   }
 
-  public let checkpoint: LanguageCheckpoint
-  public let tokenizer: any Tokenizer
-  public let precision: Precision
-  public let device: Device
+  public let model: LoadedLanguageModel
+  private var tokenizer: any Tokenizer { model.tokenizer }
 
   /// How masks may be written, besides as the vocabulary spells them.
   private static let spellings = ["<mask>", "[MASK]"]
 
-  /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
-  ///
-  /// - Throws: `MingleError` (`usage`) if the model has no masked head, or the tokenizer is not its own.
-  public init(
-    _ checkpoint: LanguageCheckpoint, tokenizer: any Tokenizer, precision: Precision = .float32,
-    device: Device = .cpu
-  ) throws {
-    let configuration = checkpoint.model.configuration
-    guard configuration.task == .masked else {
-      throw MingleError(
-        .usage, "the model was not trained to fill masks", in: checkpoint.name,
-        expected: "\(LanguageTask.masked)", got: "\(configuration.task)",
-        next: "use 'mingle predict'")
-    }
-    try checkpoint.require(tokenizer)
-    _ = try tokenizer.special.require(\.mask)
-    self.checkpoint = checkpoint
-    self.tokenizer = tokenizer
-    self.precision = precision
-    self.device = device
-    checkpoint.model.move(to: device)
-    checkpoint.model.setMode(.evaluation)
+  /// - Throws: `MingleError` (`usage`) if the model was trained for something else.
+  public init(_ model: LoadedLanguageModel) throws {
+    try model.require(.masked)
+    _ = try model.tokenizer.special.require(\.mask)
+    self.model = model
   }
 
-  /// Reads a run's folder (its best weights, with the tokenizer beside them) or a file of weights.
+  /// Reads a run's folder (its best weights) or a file of weights.
   ///
-  /// - Parameter tokenizer: the tokenizer's file; nil: the one beside the weights.
-  /// - Throws: `MingleError` as ``LanguageCheckpoint/load(_:_:)`` and `openTokenizer(at:)` do.
-  public convenience init(
-    _ path: String, tokenizer: String? = nil, _ options: LoadOptions = LoadOptions(),
-    precision: Precision = .float32, device: Device = .cpu
-  ) throws {
-    let file = try tokenizer ?? tokenizerFile(besideWeightsAt: path)
-    try self.init(
-      .load(path, options), tokenizer: openTokenizer(at: file), precision: precision,
-      device: device)
-  }
+  /// - Throws: `MingleError` as ``LoadedLanguageModel/init(_:tokenizer:_:precision:device:)`` does.
+  public convenience init(_ path: String) throws { try self.init(LoadedLanguageModel(path)) }
 
   /// The likeliest tokens for each mask of `text`, in the order of the masks.
   ///
@@ -92,14 +64,14 @@ public final class MaskFiller {
       ids += tokenizer.encode(part)
     }
     ids.append(try special.require(\.separator))
-    let longest = checkpoint.model.configuration.sequenceLength
+    let longest = model.checkpoint.model.configuration.sequenceLength
     guard ids.count <= longest else {
       throw MingleError(
         .badData, "the text is longer than the model reads", in: "\(text.prefix(40))...",
         expected: "at most \(longest) tokens", got: "\(ids.count)",
         next: "cut it around the mask")
     }
-    let best = candidates(ids, at: places, top: top)
+    let best = try candidates(ids, at: places, top: top)
     return best.enumerated().map { index, tokens in
       tokens.map { id, probability in
         let piece = tokenizer.text(of: Int32(id))
@@ -113,17 +85,16 @@ public final class MaskFiller {
   /// The likeliest ids for each place, special tokens left out.
   private func candidates(
     _ ids: [Int32], at places: [Int64], top: Int
-  ) -> [[(id: Int, probability: Double)]] {
-    let tokens = Tensor(ids.map { Int64($0) }, shape: [1, ids.count]).to(device)
-    let logits = withoutGradients {
-      withAutocast(precision.autocast, on: device) {
-        checkpoint.model.maskedLogits(tokens, at: Tensor(places).to(device))
-      }
-    }.to(.float32)
+  ) throws -> [[(id: Int, probability: Double)]] {
+    let tokens = Tensor(ids.map { Int64($0) }, shape: [1, ids.count]).to(model.device)
+    let logits = model.compute {
+      model.checkpoint.model.maskedLogits(tokens, at: Tensor(places).to(model.device))
+    }
     let excluded = Set(tokenizer.special.ids.map { Int($0) })
     let count = min(max(1, top) + excluded.count, logits.shape[1])
     let best = logits.softmax().topK(count)
     let probabilities = best.values.array(of: Double.self)
+    try model.requireFinite(probabilities)
     let indices = best.indices.array(of: Int.self)
     return places.indices.map { row in
       (row * count..<(row + 1) * count).lazy.map { (indices[$0], probabilities[$0]) }
@@ -165,23 +136,5 @@ extension Tokenizer {
     let piece = text(of: id)
     if piece.hasPrefix("##") { return piece.count > 2 }
     return !piece.hasPrefix("▁") && self.id(of: "▁") != nil && piece.first?.isLetter == true
-  }
-}
-
-extension LanguageCheckpoint {
-  /// - Throws: `MingleError` (`usage`) unless `tokenizer` is the one that the weights learned.
-  package func require(_ tokenizer: any Tokenizer) throws {
-    let vocabulary = model.configuration.vocabulary
-    guard tokenizer.vocabularySize == vocabulary else {
-      throw MingleError(
-        .usage, "the tokenizer does not fit the model", in: name,
-        expected: "\(vocabulary) tokens", got: "\(tokenizer.vocabularySize)",
-        next: "name the tokenizer's file that lies beside the weights with --tokenizer")
-    }
-    if let known = self.tokenizer, known != tokenizer.fingerprint {
-      throw MingleError(
-        .usage, "the tokenizer is not the one that the weights learned", in: name,
-        next: "name the tokenizer's file that lies beside the weights with --tokenizer")
-    }
   }
 }

@@ -5,7 +5,7 @@ import Mingle
 struct MingleCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mingle",
-    abstract: "All-MLP networks for images: train, use, inspect and convert them.",
+    abstract: "All-MLP networks for images and language: train, use, inspect and convert them.",
     discussion: """
       First steps:
         mingle doctor                              is everything in place?
@@ -27,6 +27,7 @@ struct MingleCommand: ParsableCommand {
         name: "Use",
         subcommands: [
           PredictCommand.self, EvaluateCommand.self, FeaturesCommand.self, FillMaskCommand.self,
+          AskCommand.self,
         ]),
       CommandGroup(
         name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self, DataCommand.self]),

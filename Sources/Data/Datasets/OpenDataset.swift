@@ -16,7 +16,7 @@ public enum DatasetSplit: String, Codable, Sendable, CaseIterable {
   }
 
   /// What stands in for a part that is not there.
-  var alternatives: [DatasetSplit] {
+  package var alternatives: [DatasetSplit] {
     switch self {
     case .train: [.train]
     case .validation: [.validation, .test]

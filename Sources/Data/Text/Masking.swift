@@ -15,9 +15,20 @@ public struct Masking: Codable, Hashable, Sendable {
 
   public init() {}
 
-  enum CodingKeys: String, CodingKey {
-    case rate, maskShare = "mask_share", randomShare = "random_share", wholeWords = "whole_words"
+  package static var fields: [Field<Masking>] {
+    [
+      Field("rate", \.rate), Field("mask_share", \.maskShare),
+      Field("random_share", \.randomShare), Field("whole_words", \.wholeWords),
+    ]
   }
+
+  /// A key that is not there keeps its default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    try Self.fields.read(into: &self, from: decoder)
+  }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 
   /// - Throws: `MingleError` (`usage`) for shares that cannot be.
   public func validate() throws {

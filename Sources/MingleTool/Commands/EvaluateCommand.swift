@@ -8,27 +8,44 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Measure how often a network is right.",
     discussion: """
-      Prints accuracy, loss, each class's precision and recall, and the confusion matrix. The data \
-      are a folder with a folder of pictures for each class, a tar file of such, CSV, CIFAR or IDX \
+      Of pictures and texts it prints accuracy, loss, each class's precision and recall, and the \
+      confusion matrix; of values their correlations; of questions exact match and F1; of a language \
+      model without a task perplexity. Pictures are a folder with a folder of pictures for each class, a tar file of such, CSV, CIFAR or IDX \
       files; where they have parts, --split chooses one. Data without parts that a run was trained \
       on are split as for training: the run is measured on the pictures that it held out.
 
-      Example: mingle evaluate runs/flowers --data flowers --split test
+      Texts are what 'mingle train' and 'mingle pretrain' take.
+
+      Examples:
+        mingle evaluate runs/flowers --data flowers --split test
+        mingle evaluate runs/mnli --data MNLI
       """)
 
   @OptionGroup var options: PredictorOptions
 
-  @Option(help: "The pictures and their classes.")
+  @Option(help: "The pictures or texts and their classes, or what the model was trained for.")
   var data: String
 
-  @Option(help: "The part of the data, where it has parts.")
-  var split = DatasetSplit.test
+  @Option(
+    help:
+      "The part of the data, where it has parts; unless given, test for pictures, else validation.")
+  var split: DatasetSplit?
 
   @OptionGroup var batch: BatchOption
   @OptionGroup var broken: SkipBrokenOption
+  @OptionGroup var text: TextEvaluationOptions
   @OptionGroup var json: JSONOption
 
   func run() throws {
+    let entry = try ModelRegistry.entry(
+      ofWeightsAt: options.weights, model: options.reading.model)
+    switch entry.input {
+    case .pictures: try evaluatePictures()
+    case .text: try evaluateText()
+    }
+  }
+
+  private func evaluatePictures() throws {
     let predictor = try options.predictor()
     let (dataset, note) = try openData(fitting: predictor.checkpoint)
     let loader = try BatchLoader(
@@ -53,6 +70,7 @@ struct EvaluateCommand: ParsableCommand {
     fitting checkpoint: ModelCheckpoint
   ) throws -> (dataset: any ImageDataset, note: String?) {
     let parts = try datasetParts(at: data)
+    let split = split ?? .test
     guard parts == nil || parts == [.train], let recipe = try recipe(),
       isSameFile(recipe.data, data)
     else {
@@ -77,13 +95,13 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   /// The recipe of the run whose weights are measured; nil for a file of weights.
-  private func recipe() throws -> Recipe? {
+  func recipe() throws -> Recipe? {
     let path = "\(options.weights)/config.yaml"
     return FileManager.default.fileExists(atPath: path) ? try Recipe(contentsOf: path) : nil
   }
 }
 
-private func isSameFile(_ path: String, _ other: String) -> Bool {
+func isSameFile(_ path: String, _ other: String) -> Bool {
   URL(filePath: path).resolvingSymlinksInPath().path
     == URL(filePath: other).resolvingSymlinksInPath().path
 }
@@ -95,6 +113,17 @@ func loaderOptions(batchSize: Int, skipsBroken: Bool) -> LoaderOptions {
   options.skipsBroken = skipsBroken
   options.cacheBytes = 0
   return options
+}
+
+/// How texts to measure on are read.
+struct TextEvaluationOptions: ParsableArguments {
+  @Option(
+    help:
+      "The tokenizer's file, a SentencePiece .model or a vocab.txt; else the one beside the weights."
+  )
+  var tokenizer: String?
+
+  @OptionGroup var columns: ColumnOptions
 }
 
 /// What to do with pictures that cannot be read.

@@ -22,16 +22,7 @@ struct FillMaskCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How many tokens to tell for each mask.", valueName: "count"))
   var topK = 5
 
-  @Option(help: "The tokenizer's file: a SentencePiece .model or a vocab.txt.")
-  var tokenizer: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "The model, where the file does not tell it; see 'mingle models'.", valueName: "name"))
-  var model: String?
-
-  @OptionGroup var precision: PrecisionOption
-  @OptionGroup var device: DeviceOptions
+  @OptionGroup var model: LanguageModelOptions
   @OptionGroup var json: JSONOption
 
   func validate() throws {
@@ -39,10 +30,7 @@ struct FillMaskCommand: ParsableCommand {
   }
 
   func run() throws {
-    let device = try device.start()
-    let filler = try MaskFiller(
-      weights, tokenizer: tokenizer, LoadOptions(model: model), precision: precision.value,
-      device: device)
+    let filler = try MaskFiller(model.load(weights))
     let answers = try texts.map { text in
       FilledText(text: text, masks: try filler.fill(text, top: topK))
     }
@@ -60,11 +48,7 @@ private struct FilledText: Encodable {
   var description: String {
     let lists = masks.enumerated().map { index, candidates in
       (masks.count > 1 ? "\n  mask \(index + 1)" : "")
-        + candidates.map { candidate in
-          let percent = decimal(100 * candidate.probability, 1)
-          let padding = String(repeating: " ", count: 5 - min(5, percent.count))
-          return "\n  \(bar(candidate.probability))  \(padding)\(percent) %  \(candidate.token)"
-        }.joined()
+        + candidates.map { bar($0.probability, $0.token) }.joined()
     }
     return text + lists.joined()
   }

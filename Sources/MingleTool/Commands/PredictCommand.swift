@@ -1,22 +1,26 @@
 import ArgumentParser
 import Mingle
 
-/// `mingle predict RUN|WEIGHTS IMAGE...`
+/// `mingle predict RUN|WEIGHTS IMAGE...`, or with `--text TEXT`
 struct PredictCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "predict",
-    abstract: "Tell what pictures show.",
+    abstract: "Tell what pictures show, or what texts are.",
     discussion: """
-      Prints the likeliest classes of each picture. A picture that cannot be read is named on \
+      Prints the likeliest classes of each picture or text. A picture that cannot be read is named on \
       standard error; the others are answered all the same, and the exit code is 65.
 
-      Example: mingle predict runs/flowers rose.jpg holiday/
+      Examples:
+        mingle predict runs/flowers rose.jpg holiday/
+        mingle predict runs/sst2 --text "A gripping film."
       """)
 
   @OptionGroup var options: PredictorOptions
 
   @Argument(help: "JPEG or PNG files, or folders of them.")
-  var images: [String]
+  var images: [String] = []
+
+  @OptionGroup var texts: TextArguments
 
   @Option(help: ArgumentHelp("How many classes to tell.", valueName: "count"))
   var topK = 5
@@ -28,6 +32,19 @@ struct PredictCommand: ParsableCommand {
   }
 
   func run() throws {
+    let entry = try ModelRegistry.entry(
+      ofWeightsAt: options.weights, model: options.reading.model)
+    let (given, wanted) = entry.input == .text ? (texts.text, "--text") : (images, "pictures")
+    guard !given.isEmpty, images.isEmpty || texts.text.isEmpty else {
+      throw MingleError(
+        .usage, "\(entry.name) reads \(entry.input.rawValue)", in: options.weights,
+        expected: wanted,
+        next: entry.input == .text ? "write --text \"A gripping film.\"" : "name files or folders")
+    }
+    if entry.input == .text { try predictTexts() } else { try predictPictures() }
+  }
+
+  private func predictPictures() throws {
     let predictor = try options.predictor()
     let batchSize = 16
     var answers: [Answer] = []
@@ -77,13 +94,15 @@ struct Answer: Encodable {
 
   /// The file's name, and a bar for each class.
   var text: String {
-    image
-      + predictions.map { prediction in
-        let percent = decimal(100 * prediction.probability, 1)
-        let padding = String(repeating: " ", count: 5 - min(5, percent.count))
-        return "\n  \(bar(prediction.probability))  \(padding)\(percent) %  \(prediction.label)"
-      }.joined()
+    image + predictions.map { bar($0.probability, $0.label) }.joined()
   }
+}
+
+/// A line with a share as a bar and in percent, and what it is a share of.
+func bar(_ share: Double, _ name: String) -> String {
+  let percent = decimal(100 * share, 1)
+  let padding = String(repeating: " ", count: 5 - min(5, percent.count))
+  return "\n  \(bar(share))  \(padding)\(percent) %  \(name)"
 }
 
 /// `share` of 20 columns, in eighths of a column.

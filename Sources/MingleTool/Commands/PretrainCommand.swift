@@ -47,22 +47,16 @@ struct PretrainCommand: ParsableCommand {
     transform: Setting.init(parsing:))
   var settings: [Setting] = []
 
-  func run() throws { try options.train(changes) }
+  func run() throws { try options.train(for: .mlm, changes) }
 
   private var changes: [RecipeChange] {
     [
-      RecipeChange("--tokenizer", tokenizer) { recipe, file in
-        change(&recipe) { $0.tokenizer = URL(filePath: file).standardizedFileURL.path }
+      .text("--tokenizer", tokenizer) { $0.tokenizer = URL(filePath: $1).standardizedFileURL.path },
+      .text("--validation", validation) {
+        $0.validation = URL(filePath: $1).standardizedFileURL.path
       },
-      RecipeChange("--validation", validation) { recipe, path in
-        change(&recipe) { $0.validation = URL(filePath: path).standardizedFileURL.path }
-      },
-      RecipeChange("--masking-rate", maskingRate) { recipe, rate in
-        change(&recipe) { $0.masking.rate = rate }
-      },
-      RecipeChange("--whole-words", wholeWords ? true : nil) { recipe, isOn in
-        change(&recipe) { $0.masking.wholeWords = isOn }
-      },
+      .text("--masking-rate", maskingRate) { $0.masking.rate = $1 },
+      .text("--whole-words", wholeWords ? true : nil) { $0.masking.wholeWords = $1 },
       RecipeChange("--sequence-length", sequenceLength) {
         $0.settings["sequence_length"] = "\($1)"
       },
@@ -70,11 +64,5 @@ struct PretrainCommand: ParsableCommand {
         for setting in settings { recipe.settings[setting.key] = setting.value }
       },
     ]
-  }
-
-  private func change(_ recipe: inout Recipe, _ change: (inout TextRecipe) -> Void) {
-    var text = recipe.text ?? TextRecipe()
-    change(&text)
-    recipe.text = text
   }
 }

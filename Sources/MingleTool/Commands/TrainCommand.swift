@@ -1,12 +1,17 @@
 import ArgumentParser
+import Foundation
 import Mingle
 
 /// `mingle train`
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train or fine-tune a network on your own pictures.",
+    abstract: "Train or fine-tune a network on your own pictures or texts.",
     discussion: """
+      The data are pictures in a folder for each class (or tar, CSV, CIFAR, IDX files); with --task \
+      text a table of texts and labels (.tsv, .csv, .jsonl; GLUE's folders as they are); with --task \
+      questions SQuAD's JSON. Language models are best trained from weights of 'mingle pretrain'.
+
       A recipe (YAML) holds every setting; flags override it. The run's folder gets config.yaml, \
       log.jsonl, metrics.csv, report.html, last/ and best/. A run that was stopped or killed goes on \
       with --resume, to the same weights as if nothing had happened.
@@ -15,10 +20,14 @@ struct TrainCommand: ParsableCommand {
         mingle train --model gmlp_s16_224 --data flowers --output runs/flowers \
       --weights gmlp_s16_224.safetensors --epochs 10
         mingle train Recipes/cifar10-mixer.yaml --data cifar10 --output runs/cifar10
+        mingle train --task text --weights runs/gmlp --data SST-2 --output runs/sst2
         mingle train --resume --output runs/cifar10
       """)
 
   @OptionGroup var options: RunOptions
+
+  @Option(help: "What to learn: images, text or questions; images unless the recipe tells.")
+  var task: TrainingTask?
 
   @Option(help: "softmax, or sigmoid: a yes or no for each class.")
   var loss: Loss?
@@ -34,13 +43,15 @@ struct TrainCommand: ParsableCommand {
 
   @OptionGroup var settings: SettingOptions
   @OptionGroup var resizing: ResizingOptions
+  @OptionGroup var text: TextOptions
 
   func run() throws { try options.train(changes) }
 
-  /// What the flags for pictures change of the recipe; a name that sets several fields comes before
+  /// What the command's own flags change of the recipe; a name that sets several fields comes before
   /// the flags for one of them.
   private var changes: [RecipeChange] {
     [
+      RecipeChange("--task", task) { $0.task = $1 },
       RecipeChange("--loss", loss) { $0.loss = $1 },
       RecipeChange("--augmentation", augmentation) { recipe, name in
         guard let preset = Augmentation.presets[name] else {
@@ -54,8 +65,11 @@ struct TrainCommand: ParsableCommand {
       RecipeChange("--skip-broken", skipBroken ? true : nil) { $0.skipBroken = $1 },
       RecipeChange("--resize-tokens", resizing.resizeTokens) { $0.resizeTokens = $1 },
     ]
+      + text.changes
       + settings.givenFlags.map { flag in
         RecipeChange(flag, settings) { $0.settings.merge(try $1.fields()) { $1 } }
       }
   }
 }
+
+extension TrainingTask: ExpressibleByArgument {}

@@ -96,11 +96,13 @@ struct RunOptions: ParsableArguments {
 
   /// Trains, and tells the result.
   ///
-  /// - Parameter others: what the command's own flags change of the recipe.
-  func train(_ others: [RecipeChange]) throws {
+  /// - Parameters:
+  ///   - task: what the command trains for; nil: what the recipe says.
+  ///   - others: what the command's own flags change of the recipe.
+  func train(for task: TrainingTask? = nil, _ others: [RecipeChange]) throws {
     let changes = changes + others
     try DeviceOptions.use(threads: threads)
-    let trainer = try resume ? resumedTrainer(changes) : newTrainer(changes)
+    let trainer = try resume ? resumedTrainer(changes) : newTrainer(for: task, changes)
     try DeviceOptions.use(threads: threads)  // a resumed run has brought the number it had
     Interruption.watch()
     let progress = TrainingProgress()
@@ -144,7 +146,7 @@ struct RunOptions: ParsableArguments {
     return try Trainer(resuming: output)
   }
 
-  private func newTrainer(_ changes: [RecipeChange]) throws -> Trainer {
+  private func newTrainer(for task: TrainingTask?, _ changes: [RecipeChange]) throws -> Trainer {
     if isRehearsal {
       guard !fastDevRun || overfitBatches == nil else {
         throw MingleError(
@@ -155,19 +157,25 @@ struct RunOptions: ParsableArguments {
         throw MingleError(.usage, "--overfit-batches must be at least 1", got: "\(overfitBatches)")
       }
       return try Trainer(
-        effectiveRecipe(changes), in: nil,
+        effectiveRecipe(for: task, changes), in: nil,
         rehearsal: fastDevRun ? .fastRun : .overfit(batches: overfitBatches ?? 1))
     }
     guard let output else {
       throw MingleError(.usage, "the run needs a folder", next: "pass --output runs/NAME")
     }
-    return try Trainer(effectiveRecipe(changes), in: output)
+    return try Trainer(effectiveRecipe(for: task, changes), in: output)
   }
 
-  /// The recipe with the flags put in.
-  private func effectiveRecipe(_ changes: [RecipeChange]) throws -> Recipe {
+  /// The recipe with the flags put in; without a model it is that of the weights to start from.
+  private func effectiveRecipe(
+    for task: TrainingTask?, _ changes: [RecipeChange]
+  ) throws -> Recipe {
     var result = try recipe.map(Recipe.init(contentsOf:)) ?? Recipe(model: "", data: "")
+    if let task { result.task = task }
     for change in changes { try change.apply(&result) }
+    if result.model.isEmpty, let weights = result.weights {
+      result.model = try ModelRegistry.entry(ofWeightsAt: weights).name
+    }
     guard !result.model.isEmpty else {
       throw MingleError(.usage, "no model is named", next: "pass --model, one of 'mingle models'")
     }
@@ -222,6 +230,17 @@ struct RecipeChange {
     self.flag = flag
     isGiven = value != nil
     self.apply = { recipe in if let value { try apply(&recipe, value) } }
+  }
+
+  /// A change of the part about text.
+  static func text<Value>(
+    _ flag: String, _ value: Value?, _ apply: @escaping (inout TextRecipe, Value) -> Void
+  ) -> RecipeChange {
+    RecipeChange(flag, value) { recipe, value in
+      var text = recipe.text ?? TextRecipe()
+      apply(&text, value)
+      recipe.text = text
+    }
   }
 }
 

@@ -20,6 +20,7 @@ final class TrainingProgress {
           + (plan.classCount > 0 ? "\(plan.classCount) classes, " : "")
           + "\(plan.epochs) epochs of \(plan.stepsPerEpoch) steps"
           + (plan.stepsDone > 0 ? ", \(plan.stepsDone) steps done" : ""))
+      for remark in plan.remarks { note(remark) }
     case .step(let report): show(report)
     case .epoch(let report): show(report)
     case .saved: break
@@ -76,12 +77,14 @@ func duration(_ seconds: Double) -> String {
   return "\(whole / 3600) h \(whole % 3600 / 60) min"
 }
 
-/// "accuracy 97.50 %", "perplexity 23.4"
+/// "accuracy 97.50 %", "perplexity 23.41", "F1 88.50"
 func headline(of report: ValidationReport) -> String {
   let (name, value) = report.headline
-  return switch report {
-  case .classes: "\(name) \(percent(value))"
-  case .masked: "\(name) \(decimal(value, 2))"
+  return switch name {
+  case "accuracy": "\(name) \(percent(value))"
+  case "spearman": "\(name) \(decimal(value, 3))"
+  case "f1": "F1 \(decimal(value, 2))"
+  default: "\(name) \(decimal(value, 2))"
   }
 }
 

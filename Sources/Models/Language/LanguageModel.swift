@@ -19,10 +19,13 @@ public protocol LanguageModel: Model where Configuration: LanguageConfiguration 
   var head: LanguageHead { get }
   /// How many texts of an input the model tells apart; nil where it does not know segments.
   var segmentCount: Int? { get }
+  /// Whether the model takes notice of a mask: then padding changes nothing.
+  static var heedsMask: Bool { get }
 }
 
 extension LanguageModel {
   public var segmentCount: Int? { nil }
+  public static var heedsMask: Bool { false }
 
   /// A vector for each token, after the encoder's last norm: [B, S] -> [B, S, C].
   public func states(_ tokens: Tensor, mask: Tensor? = nil, segments: Tensor? = nil) -> Tensor {

@@ -15,18 +15,27 @@ public struct LanguageCheckpoint {
   public var labels: [String]?
   /// The fingerprint of the tokenizer whose tokens the model learned; nil where the file does not tell.
   public var tokenizer: String?
+  /// How texts become the model's input, and its output answers.
+  public var reading: TextReading
   /// What made the weights: tool, recipe, data, step, ...
   public var provenance: [String: String]
 
   public init(
     name: String, model: any LanguageModel, labels: [String]? = nil, tokenizer: String? = nil,
-    provenance: [String: String] = [:]
+    reading: TextReading = TextReading(), provenance: [String: String] = [:]
   ) {
     self.name = name
     self.model = model
     self.labels = labels
     self.tokenizer = tokenizer
+    self.reading = reading
     self.provenance = provenance
+  }
+
+  /// The most tokens of a text: the reading's, or else the model's `S`.
+  public var textLength: Int {
+    let longest = model.configuration.sequenceLength
+    return min(reading.length ?? longest, longest)
   }
 
   /// A registered model with first weights drawn from `generator`.
@@ -58,6 +67,7 @@ public struct LanguageCheckpoint {
       "format": "pt",  // what other readers of safetensors expect of [out, in] layouts
       MetadataKey.model: name,
       MetadataKey.configuration: try json(model.configuration),
+      MetadataKey.reading: try json(reading),
       MetadataKey.provenance: try json(provenance),
     ]
     if let labels { metadata[MetadataKey.labels] = try json(labels) }
@@ -113,6 +123,11 @@ extension LanguageCheckpoint {
       try savedValue([String].self, "labels", from: $0, in: file)
     }
     tokenizer = metadata[MetadataKey.tokenizer]
+    if let text = metadata[MetadataKey.reading] {
+      reading = try savedValue(TextReading.self, "reading", from: text, in: file) {
+        try requireField("length", $0.length ?? 4, in: 4...65_536)
+      }
+    }
     if let text = metadata[MetadataKey.provenance] {
       provenance = try savedValue([String: String].self, "provenance", from: text, in: file)
     }

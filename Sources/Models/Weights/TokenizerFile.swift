@@ -1,5 +1,4 @@
 import Foundation
-import Models
 import Torch
 
 /// The tokenizer's file beside a file of weights, or in the folder of a run.

@@ -65,6 +65,7 @@ enum MetadataKey {
   static let preprocessing = "mingle.preprocessing"
   static let labels = "mingle.labels"
   static let tokenizer = "mingle.tokenizer"
+  static let reading = "mingle.reading"
   static let scores = "mingle.scores"
   static let provenance = "mingle.provenance"
 }

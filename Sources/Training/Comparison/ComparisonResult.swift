@@ -64,7 +64,11 @@ public struct ComparisonResult: Encodable, Sendable {
   private func cells(_ row: Row) -> [String] {
     [row.name, grouped(row.parameters), grouped(row.multiplyAdds)]
       + row.validation.columns.map { name, value in
-        name == "perplexity" ? decimal(value, 2) : decimal(100 * value, 2) + " %"
+        switch name {
+        case "perplexity", "exact_match", "f1": decimal(value, 2)
+        case "pearson", "spearman", "matthews": decimal(value, 3)
+        default: decimal(100 * value, 2) + " %"
+        }
       } + [grouped(Int(row.unitsPerSecond)), duration(row.seconds)]
   }
 
@@ -132,6 +136,7 @@ extension ComparisonResult {
     return [
       chart("Validation perplexity") { $0.perplexity },
       chart("Validation accuracy", label: share) { $0.accuracy },
+      chart("Validation F1, in percent") { $0.f1 },
       chart("Validation loss") { $0.validationLoss }, chart("Training loss") { $0.trainingLoss },
     ].compactMap(\.self)
   }

@@ -14,14 +14,17 @@ extension ClassificationReport {
   }
 
   /// The figures of each class and, for few classes, the confusion matrix, in aligned columns.
-  public var table: String {
-    var sections = [summary, aligned(classRows)]
+  public var table: String { summary + "\n\n" + details(of: "pictures") }
+
+  /// The table without the first line.
+  func details(of samples: String) -> String {
+    var sections = [aligned(classRows(samples))]
     if let confusion, classes.count <= 20 { sections.append(aligned(rows(of: confusion))) }
     return sections.joined(separator: "\n\n")
   }
 
-  private var classRows: [[String]] {
-    [["class", "precision", "recall", "F1", "pictures"]]
+  private func classRows(_ samples: String) -> [[String]] {
+    [["class", "precision", "recall", "F1", samples]]
       + classes.map { item in
         [
           shortened(item.name), percent(item.precision), percent(item.recall), number(item.f1, 3),

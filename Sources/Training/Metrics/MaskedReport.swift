@@ -17,6 +17,12 @@ public struct MaskedReport: Codable, Hashable, Sendable {
     accuracy = metrics.accuracy
   }
 
+  /// "perplexity 23.41, accuracy 45.20 %, 31,022 masked tokens"
+  public var table: String {
+    "perplexity \(decimal(perplexity, 2)), accuracy \(decimal(100 * accuracy, 2)) %, "
+      + "\(grouped(maskedTokens)) masked tokens"
+  }
+
   private enum CodingKeys: String, CodingKey {
     case maskedTokens = "masked_tokens", loss, accuracy
   }

@@ -6,13 +6,19 @@ extension Recipe {
   ///
   /// - Parameter weights: the file that a resumed run had saved; nil for the first weights.
   /// - Throws: `MingleError` for a recipe, data or weights that do not fit.
-  func task(rehearsal: Trainer.Rehearsal?, from weights: String?) throws -> any LearningTask {
-    switch try ModelRegistry.entry(model).input {
-    case .pictures:
-      try ImageTask(self, rehearsal: rehearsal, from: weights.map { try ModelCheckpoint.load($0) })
-    case .text:
-      try MaskedTask(
-        self, rehearsal: rehearsal, from: weights.map { try LanguageCheckpoint.load($0) })
+  func learningTask(
+    rehearsal: Trainer.Rehearsal?, from weights: String?
+  ) throws -> any LearningTask {
+    try task.require(model)
+    if task == .images {
+      let start = try weights.map { try ModelCheckpoint.load($0) }
+      return try ImageTask(self, rehearsal: rehearsal, from: start)
+    }
+    let start = try weights.map { try SavedLanguageModel($0) }
+    return switch task {
+    case .text: try TextTask(self, rehearsal: rehearsal, from: start)
+    case .questions: try QuestionTask(self, rehearsal: rehearsal, from: start)
+    default: try MaskedTask(self, rehearsal: rehearsal, from: start)
     }
   }
 

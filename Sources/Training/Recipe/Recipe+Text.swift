@@ -1,25 +1,28 @@
-import Checkpoints
 import Data
 import Foundation
 import Models
 import Torch
 
 extension Recipe {
-  /// The part about text, which a language model needs.
+  /// The tokenizer that the recipe names, or else the one beside the weights.
   ///
-  /// - Throws: `MingleError` if the recipe has none.
-  func requiredText() throws -> TextRecipe {
-    if let text, !text.tokenizer.isEmpty { return text }
-    throw MingleError(
-      .usage, "a language model needs a tokenizer", in: model,
-      next: "pass --tokenizer FILE; 'mingle tokenizer train' makes one")
+  /// - Throws: `MingleError` if there is none, or its file is none.
+  func carriedTokenizer() throws -> CarriedTokenizer {
+    if let file = text?.tokenizer, !file.isEmpty { return try CarriedTokenizer(at: file) }
+    guard let weights else {
+      throw MingleError(
+        .usage, "a language model needs a tokenizer", in: model,
+        next: "pass --tokenizer FILE; 'mingle tokenizer train' makes one")
+    }
+    return try CarriedTokenizer(at: tokenizerFile(besideWeightsAt: weights))
   }
 
   /// A language model before its first step.
   ///
+  /// - Parameter target: what a model of texts is to give.
   /// - Throws: `MingleError` for a model, a setting or weights that do not fit.
   func initialCheckpoint(
-    task: LanguageTask, tokenizer: any Tokenizer, classNames: [String] = []
+    task: LanguageTask, tokenizer: any Tokenizer, target: TextTarget? = nil
   ) throws -> LanguageCheckpoint {
     var settings = settings
     func require(_ field: String, _ value: Int, _ what: String) throws {
@@ -31,8 +34,11 @@ extension Recipe {
       settings[field] = "\(value)"
     }
     try require("vocabulary", tokenizer.vocabularySize, "the tokenizer's")
-    if task == .classes { try require("classes", classNames.count, "the data's") }
+    if task == .classes { try require("classes", target?.outputCount ?? 1, "the data's") }
     settings["task"] = task.rawValue
+    if try ModelRegistry.entry(model).configuration is BERTConfiguration {
+      settings["pad_token"] = settings["pad_token"] ?? "\(tokenizer.special.padding ?? -1)"
+    }
     let generator = Generator(seed: seed)
     var checkpoint: LanguageCheckpoint
     if let weights {
@@ -40,15 +46,12 @@ extension Recipe {
         weights,
         LoadOptions(
           model: model, settings: settings, head: task == .masked ? .kept : .fresh(generator)))
-      if let known = checkpoint.tokenizer, known != tokenizer.fingerprint {
-        throw MingleError(
-          .usage, "the tokenizer is not the one that the weights learned", in: weights,
-          next: "name the tokenizer's file that lies beside the weights")
-      }
+      try checkpoint.require(tokenizer)
     } else {
       checkpoint = try .fresh(model, settings: settings, generator: generator)
     }
-    checkpoint.labels = task == .classes ? classNames : nil
+    checkpoint.labels = if case .classes(let names) = target { names } else { nil }
+    checkpoint.reading = TextReading(length: task == .masked ? nil : text?.length)
     checkpoint.tokenizer = tokenizer.fingerprint
     checkpoint.provenance = try initialProvenance()
     return checkpoint
@@ -61,21 +64,4 @@ func defaultTokenCache() -> String {
     FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first
     ?? FileManager.default.temporaryDirectory
   return base.appending(path: "mingle/tokens").path
-}
-
-/// Copies a tokenizer's file into a run's folder, so that weights and vocabulary stay together.
-func copyTokenizer(from file: String, to folder: String) throws {
-  func copy(_ source: String, to name: String) throws {
-    guard let contents = FileManager.default.contents(atPath: source) else {
-      throw MingleError(.missingInput, "the tokenizer cannot be read", in: source)
-    }
-    try writeAtomically(to: "\(folder)/\(name)") { try $0.write(Array(contents)) }
-  }
-  guard file.hasSuffix(".txt") else { return try copy(file, to: "tokenizer.model") }
-  try copy(file, to: "vocab.txt")
-  let settings = URL(filePath: file).deletingLastPathComponent()
-    .appending(path: "tokenizer_config.json").path
-  if FileManager.default.fileExists(atPath: settings) {
-    try copy(settings, to: "tokenizer_config.json")
-  }
 }

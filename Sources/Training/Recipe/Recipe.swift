@@ -7,6 +7,7 @@ import Torch
 ///
 /// The same recipe on the same data gives the same weights.
 public struct Recipe: Codable, Hashable, Sendable {
+  public var task = TrainingTask.images
   /// A registered model's name.
   public var model: String
   /// Configuration fields of the model to change, by name; `classes` is the data's unless given.
@@ -88,7 +89,8 @@ extension Recipe {
   /// The keys of a recipe, in the order of `config.yaml`.
   static var fields: [Field<Recipe>] {
     [
-      Field("model", \.model), Field("settings", \.settings), Field("weights", \.weights),
+      Field("task", \.task), Field("model", \.model), Field("settings", \.settings),
+      Field("weights", \.weights),
       Field("resize_tokens", \.resizeTokens), Field("freeze", \.freeze), Field("data", \.data),
       Field("hold_out", \.holdOut), Field("crop_fraction", \.cropFraction),
       Field("augmentation", \.augmentation), Field("skip_broken", \.skipBroken),

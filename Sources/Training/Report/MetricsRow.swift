@@ -9,6 +9,10 @@ package struct MetricsRow: Hashable, Sendable {
   package let accuracy: Double?
   /// Of a task with a perplexity.
   package let perplexity: Double?
+  /// Of questions, in percent.
+  package let f1: Double?
+  /// Of values.
+  package let spearman: Double?
   /// Pictures, or tokens of text.
   package let unitsPerSecond: Double
   /// Of training, since the run began.
@@ -46,6 +50,8 @@ package struct MetricsRow: Hashable, Sendable {
     self.validationLoss = number("validation_loss")
     accuracy = number("accuracy")
     perplexity = number("perplexity")
+    f1 = number("f1")
+    spearman = number("spearman")
     unitsPerSecond = speed
     self.seconds = seconds
     balanceLoss = number("balance_loss")

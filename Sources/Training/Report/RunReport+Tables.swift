@@ -5,7 +5,13 @@ extension RunReport {
   private static let longestList = 40
 
   /// Precision, recall and F1 of each class in the best epoch.
-  func classTable(_ best: ClassificationReport) -> String {
+  ///
+  /// - Parameters:
+  ///   - samples: "Pictures".
+  ///   - part: the part of the data, where there are several.
+  func classTable(
+    _ best: ClassificationReport, of samples: String, in part: String? = nil
+  ) -> String {
     let isWhole = best.classes.count <= Self.longestList
     let classes =
       isWhole
@@ -20,11 +26,12 @@ extension RunReport {
     let title =
       isWhole
       ? "Classes" : "The \(Self.longestList) hardest of \(grouped(best.classes.count)) classes"
+    let place = part.map { ", \(escaped($0))" } ?? ""
     return """
-      <h2>\(title) <span class="soft">in epoch \(bestEpoch)</span></h2>
+      <h2>\(title) <span class="soft">in epoch \(bestEpoch)\(place)</span></h2>
       <table class="classes">
       <thead><tr><th scope="col">Class</th><th scope="col">Precision</th>\
-      <th scope="col">Recall</th><th scope="col">F1</th><th scope="col">Pictures</th></tr></thead>
+      <th scope="col">Recall</th><th scope="col">F1</th><th scope="col">\(samples)</th></tr></thead>
       <tbody>
       \(rows.joined(separator: "\n"))
       </tbody>

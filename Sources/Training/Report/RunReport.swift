@@ -60,19 +60,6 @@ package struct RunReport {
   private var figures: String {
     let seconds = epochs.last?.seconds ?? 0
     let done = epochs.last?.epoch ?? 0
-    let results: [(String, String, String)] =
-      switch best {
-      case .classes(let report):
-        [
-          ("Best accuracy", percent(report.accuracy), "in epoch \(bestEpoch)"),
-          ("Macro F1", decimal(report.macroF1, 3), "in that epoch"),
-        ]
-      case .masked(let report):
-        [
-          ("Best perplexity", decimal(report.perplexity, 2), "in epoch \(bestEpoch)"),
-          ("Accuracy", percent(report.accuracy), "of masked tokens, in that epoch"),
-        ]
-      }
     let items: [(String, String, String)] =
       results + [
         (
@@ -93,9 +80,54 @@ package struct RunReport {
     }.joined(separator: "\n")
   }
 
+  /// The best epoch's figures: name, value, and what it is.
+  private var results: [(String, String, String)] {
+    let place = "in epoch \(bestEpoch)"
+    func number(_ value: Double?) -> String { value.map { decimal($0, 3) } ?? "-" }
+    switch best {
+    case .classes(let report):
+      return [
+        ("Best accuracy", percent(report.accuracy), place),
+        ("Macro F1", decimal(report.macroF1, 3), "in that epoch"),
+      ]
+    case .masked(let report):
+      return [
+        ("Best perplexity", decimal(report.perplexity, 2), place),
+        ("Accuracy", percent(report.accuracy), "of masked tokens, in that epoch"),
+      ]
+    case .texts(let report):
+      guard let accuracy = report.accuracy else {
+        let values = report.parts.first?.values
+        return [
+          ("Best Spearman correlation", decimal(report.headline.value, 3), place),
+          ("Pearson correlation", number(values?.pearson), "in that epoch"),
+        ]
+      }
+      let parts = report.parts.count > 1 ? report.parts : []
+      return [("Best accuracy", percent(accuracy), place)]
+        + parts.map { (escaped($0.name), percent($0.answers?.accuracy ?? 0), "accuracy there") }
+        + [("Matthews correlation", number(report.matthews), "in that epoch")]
+    case .questions(let report):
+      return [
+        ("Best F1", decimal(report.score.f1, 2), place),
+        ("Exact match", decimal(report.score.exactMatch, 2), "in that epoch"),
+      ]
+    }
+  }
+
   private var tables: [String] {
-    guard case .classes(let report) = best else { return [] }
-    return [classTable(report)] + (confusionMatrix(report).map { [$0] } ?? [])
+    switch best {
+    case .classes(let report):
+      [classTable(report, of: "Pictures")] + (confusionMatrix(report).map { [$0] } ?? [])
+    case .texts(let report):
+      report.parts.flatMap { part in
+        guard let classes = part.classes else { return [String]() }
+        let name = report.parts.count > 1 ? part.name : nil
+        return [classTable(classes, of: "Texts", in: name)]
+          + (confusionMatrix(classes).map { [$0] } ?? [])
+      }
+    case .masked, .questions: []
+    }
   }
 
   private var charts: [LineChart] {
@@ -121,11 +153,19 @@ package struct RunReport {
         series: [.init(name: "Balance loss of experts", points: points { $0.balanceLoss })],
         label: plain),
     ]
+    func chart(
+      _ title: String, limits: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude,
+      label: @escaping (Double, Double) -> String = plain, _ value: (MetricsRow) -> Double?
+    ) -> [LineChart] {
+      guard rows.contains(where: { value($0) != nil }) else { return [] }
+      return [
+        LineChart(
+          title: title,
+          series: [.init(name: "validation", color: .two, points: points(value))],
+          limits: limits, includesZero: false, marked: bestEpoch, label: label)
+      ]
+    }
     let speed = "\(words.units.capitalized) per second"
-    let perplexity = LineChart(
-      title: "Perplexity",
-      series: [.init(name: "validation", color: .two, points: points { $0.perplexity })],
-      includesZero: false, marked: bestEpoch, label: plain)
     return [
       LineChart(
         title: "Loss",
@@ -133,18 +173,17 @@ package struct RunReport {
           .init(name: "training", points: points { $0.trainingLoss }),
           .init(name: "validation", color: .two, points: points { $0.validationLoss }),
         ], marked: bestEpoch, label: plain)
-    ] + (rows.contains { $0.perplexity != nil } ? [perplexity] : []) + [
-      LineChart(
-        title: "Accuracy",
-        series: [.init(name: "validation", color: .two, points: points { $0.accuracy })],
-        limits: 0...1, includesZero: false, marked: bestEpoch, label: share),
-      LineChart(
-        title: "Learning rate",
-        series: [.init(name: "Learning rate", points: points { $0.learningRate })], label: plain),
-      LineChart(
-        title: speed, series: [.init(name: speed, points: points { $0.unitsPerSecond })],
-        label: plain),
-    ] + (rows.contains { $0.balanceLoss != nil } ? experts : [])
+    ] + chart("Perplexity") { $0.perplexity }
+      + chart("Accuracy", limits: 0...1, label: share) { $0.accuracy }
+      + chart("F1, in percent", limits: 0...100) { $0.f1 }
+      + chart("Spearman correlation", limits: -1...1) { $0.spearman } + [
+        LineChart(
+          title: "Learning rate",
+          series: [.init(name: "Learning rate", points: points { $0.learningRate })], label: plain),
+        LineChart(
+          title: speed, series: [.init(name: speed, points: points { $0.unitsPerSecond })],
+          label: plain),
+      ] + (rows.contains { $0.balanceLoss != nil } ? experts : [])
   }
 
   /// All epochs, or of very many some, with the first, the last and the best.

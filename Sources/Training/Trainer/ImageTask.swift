@@ -31,15 +31,12 @@ struct ImageTask: LearningTask {
       augmentation = .none
     }
     checkpoint = try start ?? recipe.initialCheckpoint(classNames: train.classNames)
-    var options = LoaderOptions.training(
-      batchSize: recipe.batchSize, seed: recipe.seed, workers: recipe.workers)
-    options.dropsLast = false
-    options.skipsBroken = recipe.skipBroken
+    let options = recipe.loaderOptions(for: nil)
     training = try BatchLoader(
-      train, preprocessing: checkpoint.preprocessing, augmentation: augmentation, options: options)
-    options.isShuffled = false
+      train, preprocessing: checkpoint.preprocessing, augmentation: augmentation,
+      options: options.training)
     validation = try BatchLoader(
-      test, preprocessing: checkpoint.preprocessing, options: options)
+      test, preprocessing: checkpoint.preprocessing, options: options.validation)
     loss = recipe.loss
     precision = recipe.precision
     device = try Device(parsing: recipe.device)

@@ -13,6 +13,8 @@ protocol LearningTask {
   /// What is trained.
   var model: any Model { get }
   var data: RunState.DataSummary { get }
+  /// What a user should know about the data, a line for each kind.
+  var remarks: [String] { get }
   /// What samples and the units of speed are called.
   var words: TaskWords { get }
   /// What made the weights: tool, recipe, data, step, ...
@@ -38,6 +40,10 @@ protocol LearningTask {
 
   /// Writes the weights, with what one needs to use them, into an empty folder.
   func write(to folder: String) throws
+}
+
+extension LearningTask {
+  var remarks: [String] { [] }
 }
 
 /// Samples ready for a step.
@@ -68,4 +74,6 @@ public struct TaskWords: Sendable {
 
   package static let pictures = TaskWords(samples: "pictures", units: "images")
   package static let sequences = TaskWords(samples: "sequences", units: "tokens")
+  package static let texts = TaskWords(samples: "texts", units: "texts")
+  package static let windows = TaskWords(samples: "windows of text", units: "windows")
 }

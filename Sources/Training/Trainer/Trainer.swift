@@ -9,7 +9,7 @@ import Torch
 /// ```swift
 /// let trainer = try Trainer(recipe, in: "runs/flowers")
 /// let result = try trainer.run { event in
-///   if case .epoch(let epoch) = event { print(epoch.validation.accuracy) }
+///   if case .epoch(let epoch) = event { print(epoch.validation.headline) }
 ///   return .proceed
 /// }
 /// ```
@@ -79,7 +79,7 @@ public final class Trainer {
   ) throws {
     try recipe.validate()
     device = try Device(parsing: recipe.device)
-    task = try recipe.task(rehearsal: rehearsal, from: weights)
+    task = try recipe.learningTask(rehearsal: rehearsal, from: weights)
     let model = task.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
@@ -143,7 +143,8 @@ public final class Trainer {
     TrainingPlan(
       model: task.modelName, parameterCount: model.parameterCount,
       trainingSamples: task.data.trainingSamples, validationSamples: task.data.validationSamples,
-      classCount: task.data.classNames.count, words: task.words, epochs: epochCount,
+      classCount: task.data.classNames.count, words: task.words,
+      remarks: task.remarks, epochs: epochCount,
       stepsPerEpoch: stepsPerEpoch, stepsDone: state.step)
   }
 

@@ -30,6 +30,8 @@ public struct TrainingPlan: Sendable {
   /// 0 where the task has no classes.
   public let classCount: Int
   public let words: TaskWords
+  /// What there is to know about the data, a line for each kind: "2 texts longer than 128 tokens, cut".
+  public let remarks: [String]
   public let epochs: Int
   public let stepsPerEpoch: Int
   /// Steps that a run that is resumed has already done.

@@ -1,3 +1,5 @@
+import Torch
+
 /// How text files are read for pre-training.
 public struct CorpusOptions: Codable, Hashable, Sendable {
   /// Where a document of a text file ends. A row of a JSONL file is a document always.
@@ -25,9 +27,20 @@ public struct CorpusOptions: Codable, Hashable, Sendable {
 
   public init() {}
 
-  enum CodingKeys: String, CodingKey {
-    case textField = "text_field", documentEnd = "document_end", invalidText = "invalid_text"
+  package static var fields: [Field<CorpusOptions>] {
+    [
+      Field("text_field", \.textField), Field("document_end", \.documentEnd),
+      Field("invalid_text", \.invalidText),
+    ]
   }
+
+  /// A key that is not there keeps its default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    try Self.fields.read(into: &self, from: decoder)
+  }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 /// What reading a corpus showed.

@@ -85,6 +85,28 @@ public struct SQuAD: Sendable {
     guard !questions.isEmpty else { throw noSamples(in: path, expected: "questions") }
   }
 
+  /// The questions about some of the texts; the texts are taken in the order of `places`.
+  package func subset(contexts places: [Int]) -> SQuAD {
+    var result = self
+    result.contexts = places.map { contexts[$0] }
+    let newPlaces = Dictionary(places.enumerated().map { ($1, $0) }) { first, _ in first }
+    result.questions = questions.compactMap { question in
+      newPlaces[question.context].map { place in
+        Question(
+          id: question.id, text: question.text, context: place, answers: question.answers,
+          isImpossible: question.isImpossible)
+      }
+    }
+    return result
+  }
+
+  /// The first `count` questions, or all where there are fewer.
+  package func first(_ count: Int) -> SQuAD {
+    var result = self
+    result.questions = Array(questions.prefix(max(1, count)))
+    return result
+  }
+
   /// One question about one text.
   public init(question: String, context: String) {
     name = "the question"

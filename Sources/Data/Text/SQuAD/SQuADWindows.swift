@@ -10,9 +10,19 @@ public struct SQuADWindowOptions: Codable, Hashable, Sendable {
 
   public init() {}
 
-  enum CodingKeys: String, CodingKey {
-    case stride, questionLimit = "question_limit"
+  package static var fields: [Field<SQuADWindowOptions>] {
+    [
+      Field("stride", \.stride), Field("question_limit", \.questionLimit),
+    ]
   }
+
+  /// A key that is not there keeps its default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    try Self.fields.read(into: &self, from: decoder)
+  }
+
+  public func encode(to encoder: any Encoder) throws { try Self.fields.write(self, to: encoder) }
 }
 
 /// A part of a text beside a question: `<cls> question <sep> part of the text <sep>`.

@@ -6,6 +6,11 @@ public struct TextPart: Sendable {
   /// The file's name without its ending.
   public let name: String
   public let examples: TextExamples
+
+  public init(name: String, examples: TextExamples) {
+    self.name = name
+    self.examples = examples
+  }
 }
 
 /// Opens one part of the texts at `path`: all files of it.
@@ -18,13 +23,21 @@ public struct TextPart: Sendable {
 /// - Parameters:
 ///   - target: The classes, or kind of labels, that a model knows. Nil takes the training part's.
 ///   - needsLabels: false for texts to be judged.
+///   - holdOut: The share that was held out, and the seed, when a model was trained on these data:
+///     where they have no parts for validation or test, these texts are opened in their place.
 /// - Throws: `MingleError` (`missingInput`) when there is nothing at `path` or no such part;
 ///   (`badData`) as ``TextExamples/init(_:columns:target:needsLabels:)`` does.
 public func openTextData(
   at path: String, split: DatasetSplit, columns: TextColumns = TextColumns(),
-  target: TextTarget? = nil, needsLabels: Bool = true
+  target: TextTarget? = nil, needsLabels: Bool = true,
+  holdOut: (share: Double, seed: UInt64)? = nil
 ) throws -> [TextPart] {
   let files = try TextFiles(path)
+  if let holdOut, files.parts.map({ Array($0.keys) == [.train] }) ?? true {
+    let (train, held) = try openTextTrainingData(
+      at: path, columns: columns, target: target, holdingOut: holdOut.share, seed: holdOut.seed)
+    return split == .train ? [TextPart(name: "training", examples: train)] : held
+  }
   guard let parts = files.parts else {
     let examples = try TextExamples(
       path, columns: columns, target: target, needsLabels: needsLabels)

@@ -227,6 +227,7 @@ public final class BERT: LanguageModel {
   }
 
   public var segmentCount: Int? { configuration.segments }
+  public static var heedsMask: Bool { true }
 
   /// T5's class of each distance `j - i` from `1 - S` to `S - 1` of a key j from a query i: [2S - 1].
   ///

@@ -1,0 +1,79 @@
+import Data
+import Layers
+import Models
+import Torch
+
+/// A trained language model with its tokenizer, ready to compute.
+public struct LoadedLanguageModel {
+  public let checkpoint: LanguageCheckpoint
+  public let tokenizer: any Tokenizer
+  public let precision: Precision
+  public let device: Device
+
+  /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
+  ///
+  /// - Throws: `MingleError` (`usage`) if the tokenizer is not the one that the weights learned.
+  public init(
+    _ checkpoint: LanguageCheckpoint, tokenizer: any Tokenizer, precision: Precision = .float32,
+    device: Device = .cpu
+  ) throws {
+    try checkpoint.require(tokenizer)
+    self.checkpoint = checkpoint
+    self.tokenizer = tokenizer
+    self.precision = precision
+    self.device = device
+    checkpoint.model.move(to: device)
+    checkpoint.model.setMode(.evaluation)
+  }
+
+  /// Reads a run's folder (its best weights, with the tokenizer beside them) or a file of weights.
+  ///
+  /// - Parameter tokenizer: the tokenizer's file; nil: the one beside the weights.
+  /// - Throws: `MingleError` as ``LanguageCheckpoint/load(_:_:)`` and `openTokenizer(at:)` do.
+  public init(
+    _ path: String, tokenizer: String? = nil, _ options: LoadOptions = LoadOptions(),
+    precision: Precision = .float32, device: Device = .cpu
+  ) throws {
+    let checkpoint = try LanguageCheckpoint.load(path, options)
+    let file = try tokenizer ?? tokenizerFile(besideWeightsAt: path)
+    try self.init(
+      checkpoint, tokenizer: openTokenizer(at: file), precision: precision, device: device)
+  }
+
+  public var task: LanguageTask { checkpoint.model.configuration.task }
+
+  /// Puts texts into the model's form: as long as in training, cut where they are longer.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the vocabulary lacks a special token.
+  package func encoder() throws -> PairEncoder {
+    try PairEncoder(tokenizer, length: checkpoint.requiredTextLength())
+  }
+
+  /// - Throws: `MingleError` (`usage`) unless the model was trained for `task`.
+  func require(_ task: LanguageTask) throws {
+    guard self.task != task else { return }
+    let command =
+      switch self.task {
+      case .masked: "mingle fill-mask"
+      case .classes: "mingle predict --text"
+      case .span: "mingle ask"
+      }
+    throw MingleError(
+      .usage, "the model was trained for another task", in: checkpoint.name, expected: "\(task)",
+      got: "\(self.task)", next: "use '\(command)', or other weights")
+  }
+
+  /// Runs `body` without gradients in the model's precision -> float32.
+  func compute(_ body: () -> Tensor) -> Tensor {
+    withoutGradients { withAutocast(precision.autocast, on: device, body) }.to(.float32)
+  }
+
+  /// - Throws: `MingleError` (`badData`) unless all numbers of an answer are finite.
+  func requireFinite(_ numbers: [Double]) throws {
+    guard numbers.allSatisfy(\.isFinite) else {
+      throw MingleError(
+        .badData, "the network's answer is no number", in: checkpoint.name,
+        next: "the weights are damaged, or their training diverged: use others")
+    }
+  }
+}
