@@ -35,7 +35,11 @@ extension Recipe {
     }
     try require("vocabulary", tokenizer.vocabularySize, "the tokenizer's")
     if task == .classes { try require("classes", target?.outputCount ?? 1, "the data's") }
-    settings["task"] = task.rawValue
+    if let given = settings.updateValue(task.rawValue, forKey: "task"), given != task.rawValue {
+      throw MingleError(
+        .usage, "the recipe's task is not what is learned", in: model, expected: task.rawValue,
+        got: given, next: "leave 'task' out of the settings")
+    }
     if try ModelRegistry.entry(model).configuration is BERTConfiguration {
       settings["pad_token"] = settings["pad_token"] ?? "\(tokenizer.special.padding ?? -1)"
     }

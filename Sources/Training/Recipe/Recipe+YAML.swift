@@ -88,7 +88,8 @@ extension Recipe {
     "augmentation.rand_augment": RandAugment.fields.map(\.name),
   ]
 
-  private static func checkKeys(
+  /// - Throws: `MingleError` naming a key that a recipe does not have, and its line.
+  static func checkKeys(
     of mapping: Node.Mapping, under parent: String = "", in path: String?
   ) throws {
     guard let known = nestedKeys[parent] else { return }
@@ -109,7 +110,7 @@ extension Recipe {
 
 extension YamlError {
   /// What is wrong and where, without the text around it, which may be long.
-  fileprivate var reason: String {
+  var reason: String {
     switch self {
     case .reader(let problem, _, _, _): problem
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),

@@ -71,6 +71,8 @@ public struct TaskWords: Sendable {
   public let samples: String
   /// The unit of speed, as in "images per second"; also in the name of the column of `metrics.csv`.
   public let units: String
+  /// One of the units.
+  var unit: String { String(units.dropLast()) }
 
   package static let pictures = TaskWords(samples: "pictures", units: "images")
   package static let sequences = TaskWords(samples: "sequences", units: "tokens")

@@ -33,7 +33,7 @@ struct MaskedTask: LanguageLearningTask {
     }
     var (train, test) = (try sequences(.train), try sequences(.validation))
     if case .overfit(let batches) = rehearsal {
-      train = train.prefix(batches * recipe.batchSize)
+      train = train.prefix(min(batches, train.count) * recipe.batchSize)
       test = train
     }
     let options = recipe.loaderOptions(for: rehearsal)
@@ -41,9 +41,11 @@ struct MaskedTask: LanguageLearningTask {
     validation = try MaskedLoader(test, masking: text.masking, options: options.validation)
     precision = recipe.precision
     device = try Device(parsing: recipe.device)
+    let isOneText = train.corpus.path == test.corpus.path
     data = RunState.DataSummary(
-      trainingSamples: train.count, validationSamples: test.count, classNames: [])
-    remarks = train.remarks + (test.corpus.path == train.corpus.path ? [] : test.remarks)
+      trainingSamples: train.count, validationSamples: test.count,
+      contents: (isOneText ? [train] : [train, test]).map(\.corpus.contentHash))
+    remarks = train.remarks + (isOneText ? [] : test.remarks)
   }
 
   var unitsPerInput: Int { checkpoint.model.configuration.sequenceLength }
@@ -55,7 +57,8 @@ struct MaskedTask: LanguageLearningTask {
 
   func loss(_ batch: MaskedBatch, _ forward: (() -> Tensor) -> Tensor) -> Tensor {
     let logits = forward { checkpoint.model.maskedLogits(batch, on: device) }.to(.float32)
-    return logits.crossEntropy(batch.labels.to(device))
+    // Sequences of unknown tokens alone have nothing to find; their mean would not be a number.
+    return batch.maskedCount > 0 ? logits.crossEntropy(batch.labels.to(device)) : logits.sum()
   }
 
   func evaluate(

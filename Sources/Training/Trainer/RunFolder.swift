@@ -10,10 +10,14 @@ struct RunState: Codable {
     var trainingSamples = 0
     var validationSamples = 0
     var classNames: [String] = []
+    /// Hashes of the text; nil where only the samples are counted.
+    var contents: [String]?
 
     var description: String {
-      "\(trainingSamples) and \(validationSamples) samples of \(classNames.prefix(5)), "
-        + "\(classNames.count) classes"
+      "\(trainingSamples) and \(validationSamples) samples"
+        + (classNames.isEmpty
+          ? "" : " of \(classNames.prefix(5)), \(classNames.count) classes")
+        + (contents.map { " of text \($0.map { $0.prefix(8) }.joined(separator: " and "))" } ?? "")
     }
   }
 

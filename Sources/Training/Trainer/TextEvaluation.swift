@@ -134,7 +134,8 @@ public func evaluate(
         model.maskedLogits(batch, on: device)
       }.to(.float32)
       let labels = batch.labels.to(device)
-      metrics.add(logits, labels, loss: logits.crossEntropy(labels).item)
+      let loss = labels.count > 0 ? logits.crossEntropy(labels).item : 0
+      metrics.add(logits, labels, loss: loss)
     }
     batches += 1
     done += batch.tokens.shape[0]

@@ -71,7 +71,9 @@ extension Trainer {
     func refuse(_ what: String, expected: String, got: String, next: String) -> MingleError {
       MingleError(.badData, what, in: folder?.path, expected: expected, got: got, next: next)
     }
-    guard saved.data == state.data else {
+    var savedData = saved.data
+    if savedData.contents == nil { savedData.contents = state.data.contents }
+    guard savedData == state.data else {
       throw refuse(
         "the data are not those that the run began with", expected: "\(saved.data)",
         got: "\(state.data)", next: "put the data back, or start another run from these weights")
@@ -104,6 +106,11 @@ extension Recipe {
     copy.device = other.device
     copy.workers = other.workers
     copy.saveEvery = other.saveEvery
+    if let places = other.text {
+      copy.text?.tokenizer = places.tokenizer
+      copy.text?.validation = places.validation
+      copy.text?.cache = places.cache
+    }
     return copy == other
   }
 }

@@ -64,7 +64,7 @@ public struct PackedSequences: Sendable {
     let held = Int((Double(count) * fraction).rounded())
     guard held > 0, held < count else {
       throw MingleError(
-        .badData, "too few sequences to hold some out", in: corpus.path,
+        .badData, "too few sequences to hold some out", in: corpus.name,
         expected: "at least one of \(count) for each part", got: "\(fraction) of them",
         next: "name a text for validation")
     }

@@ -65,6 +65,11 @@ public final class TokenCorpus: Sendable {
     wasReused = false
   }
 
+  /// Names the tokens: the same for the same text, options and tokenizer.
+  package var contentHash: String {
+    URL(filePath: path).deletingPathExtension().lastPathComponent
+  }
+
   public var tokenCount: Int { layout.tokenCount }
   public var documentCount: Int { layout.documentCount }
 
