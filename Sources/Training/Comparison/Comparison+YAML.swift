@@ -29,7 +29,8 @@ extension Comparison {
     do {
       node = try Yams.compose(yaml: yaml)
     } catch {
-      throw MingleError(.badData, "no valid YAML: \(error)", in: path)
+      let reason = (error as? YamlError)?.reason ?? "\(error)"
+      throw MingleError(.badData, "no valid YAML: \(reason)", in: path)
     }
     guard var common = node?.mapping, let runs = common["runs"]?.sequence, !runs.isEmpty else {
       throw MingleError(
@@ -39,18 +40,22 @@ extension Comparison {
     title = common["title"]?.string ?? "Comparison"
     common["runs"] = nil
     common["title"] = nil
+    try Recipe.checkKeys(of: common, in: path)
     entries = try runs.map { run in
-      guard var own = run.mapping, let name = own["name"]?.string, isFileName(name) else {
+      guard var own = run.mapping, let name = own["name"]?.string, isFolderName(name) else {
         throw MingleError(
-          .usage, "a run has no name, or one that no folder can have", in: path,
-          expected: "name: small", got: run.mapping?["name"]?.string)
+          .usage, "a run has no name, or one that its folder cannot have", in: path,
+          expected: "letters, digits, '-', '_', '.' and spaces, such as name: small",
+          got: run.mapping?["name"]?.string)
       }
       own["name"] = nil
-      let whole = Node.mapping(common.merging(own))
-      return Entry(
-        name: name, recipe: try Recipe(yaml: Yams.serialize(node: whole), from: path))
+      let place = "\(path ?? "comparison"), run '\(name)'"
+      try Recipe.checkKeys(of: own, in: place)
+      let whole = try Yams.serialize(node: .mapping(common.merging(own)))
+      return Entry(name: name, recipe: try Recipe(yaml: whole, from: place))
     }
-    if let twice = entries.map(\.name).firstRepeated {
+    // Some file systems take capital and small letters for the same.
+    if let twice = entries.map({ $0.name.lowercased() }).firstRepeated {
       throw MingleError(
         .usage, "two runs have the same name", in: path, got: twice, next: "name them apart")
     }
@@ -72,9 +77,10 @@ extension Node.Mapping {
   }
 }
 
-/// Whether `name` can name a folder below another.
-private func isFileName(_ name: String) -> Bool {
+/// Whether `name` can name a run's folder, beside the comparison's own files.
+private func isFolderName(_ name: String) -> Bool {
   !name.isEmpty && name.utf8.count <= 100 && !name.hasPrefix(".")
+    && !ComparisonResult.fileNames.contains(name.lowercased())
     && name.allSatisfy { $0.isLetter || $0.isNumber || "-_. ".contains($0) }
 }
 

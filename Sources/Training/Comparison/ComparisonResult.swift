@@ -11,6 +11,8 @@ public struct ComparisonResult: Encodable, Sendable {
     public let parameters: Int
     /// Multiply-adds for one picture, or one token of text.
     public let multiplyAdds: Int
+    /// Pictures, or tokens of text, read in training: the run's budget.
+    public let units: Int
     /// The best epoch, counted from 1, and what it reached on the validation data.
     public let bestEpoch: Int
     public let validation: ValidationReport
@@ -23,7 +25,7 @@ public struct ComparisonResult: Encodable, Sendable {
     let words: TaskWords
 
     enum CodingKeys: String, CodingKey {
-      case name, model, parameters, validation, seconds
+      case name, model, parameters, units, validation, seconds
       case multiplyAdds = "multiply_adds", bestEpoch = "best_epoch"
       case unitsPerSecond = "units_per_second"
     }
@@ -32,13 +34,15 @@ public struct ComparisonResult: Encodable, Sendable {
       name = entry.name
       model = entry.recipe.model
       parameters = trainer.model.parameterCount
-      multiplyAdds = trainer.model.multiplyAdds / trainer.task.unitsPerInput
+      let task = trainer.task
+      multiplyAdds = trainer.model.multiplyAdds / task.unitsPerInput
+      units = trainer.recipe.epochs * task.data.trainingSamples * task.unitsPerInput
       bestEpoch = best.epoch
       validation = best.validation
       epochs = trainer.folder?.metrics() ?? []
       unitsPerSecond = epochs.reduce(0) { $0 + $1.unitsPerSecond } / Double(max(1, epochs.count))
       self.seconds = seconds
-      words = trainer.task.words
+      words = task.words
     }
   }
 
@@ -54,15 +58,16 @@ public struct ComparisonResult: Encodable, Sendable {
   private var rule: String { String(repeating: "|--:", count: columns.count - 1) + "|" }
 
   private var columns: [String] {
-    let unit = rows.first?.words.units ?? "units"
+    let words = rows.first?.words ?? .pictures
     let measures = rows.first?.validation.columns.map { $0.name.replacing("_", with: " ") } ?? []
-    return ["Network", "Parameters", "Multiply-adds of one of the \(unit)"]
+    let units = words.units.capitalized
+    return ["Network", "Parameters", "Multiply-adds per \(words.unit)", "\(units) read"]
       + measures.map { $0.prefix(1).uppercased() + $0.dropFirst() }
-      + ["\(unit.capitalized)/s", "Training"]
+      + ["\(units)/s", "Training"]
   }
 
   private func cells(_ row: Row) -> [String] {
-    [row.name, grouped(row.parameters), grouped(row.multiplyAdds)]
+    [row.name, grouped(row.parameters), grouped(row.multiplyAdds), grouped(row.units)]
       + row.validation.columns.map { name, value in
         switch name {
         case "perplexity", "exact_match", "f1": decimal(value, 2)
@@ -74,14 +79,16 @@ public struct ComparisonResult: Encodable, Sendable {
 
   private func line(_ row: Row) -> String { "| " + cells(row).joined(separator: " | ") + " |" }
 
-  /// Writes `table.md`, `table.json` and `report.html`.
+  static let fileNames = ["table.md", "table.json", "report.html"]
+
+  /// Writes ``fileNames``.
   func write(to folder: String) throws {
-    try writeAtomically(markdown, to: "\(folder)/table.md")
+    try writeAtomically(markdown, to: "\(folder)/\(Self.fileNames[0])")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     let json = String(decoding: try encoder.encode(self), as: UTF8.self)
-    try writeAtomically(json + "\n", to: "\(folder)/table.json")
-    try writeAtomically(html, to: "\(folder)/report.html")
+    try writeAtomically(json + "\n", to: "\(folder)/\(Self.fileNames[1])")
+    try writeAtomically(html, to: "\(folder)/\(Self.fileNames[2])")
   }
 }
 
