@@ -49,7 +49,7 @@ public final class MaskFiller {
     let parts = pieces(of: text)
     guard parts.count > 1 else {
       throw MingleError(
-        .badData, "the text has no mask", in: text, expected: Self.spellings[0],
+        .badData, "the text has no mask", in: shortened(text), expected: Self.spellings[0],
         next: "write <mask> in the place of the word to be found")
     }
     let special = tokenizer.special
@@ -61,13 +61,13 @@ public final class MaskFiller {
         places.append(Int64(ids.count))
         ids.append(mask)
       }
-      ids += tokenizer.encode(part)
+      ids += encode(part, followsMask: index > 0)
     }
     ids.append(try special.require(\.separator))
     let longest = model.checkpoint.model.configuration.sequenceLength
     guard ids.count <= longest else {
       throw MingleError(
-        .badData, "the text is longer than the model reads", in: "\(text.prefix(40))...",
+        .badData, "the text is longer than the model reads", in: shortened(text),
         expected: "at most \(longest) tokens", got: "\(ids.count)",
         next: "cut it around the mask")
     }
@@ -76,10 +76,27 @@ public final class MaskFiller {
       tokens.map { id, probability in
         let piece = tokenizer.text(of: Int32(id))
         return Candidate(
-          token: tokenizer.decode([Int32(id)]), piece: piece, id: id, probability: probability,
+          token: tokenizer.word(of: Int32(id)), piece: piece, id: id, probability: probability,
           text: self.text(parts, filling: index, with: Int32(id)))
       }
     }
+  }
+
+  /// The tokens of a part; one that follows a mask directly, without a space, begins no word there.
+  private func encode(_ part: String, followsMask: Bool) -> [Int32] {
+    var ids = tokenizer.encode(part)
+    guard followsMask, !(tokenizer is WordPieceTokenizer), let first = ids.first,
+      part.unicodeScalars.first?.properties.isWhitespace == false
+    else { return ids }
+    let piece = tokenizer.text(of: first)
+    if piece == wordSign {
+      ids.removeFirst()
+    } else if piece.hasPrefix(wordSign),
+      let within = tokenizer.id(of: String(piece.dropFirst(wordSign.count)))
+    {
+      ids[0] = within
+    }
+    return ids
   }
 
   /// The likeliest ids for each place, special tokens left out.
@@ -114,13 +131,17 @@ public final class MaskFiller {
     return text.components(separatedBy: spellings[0])
   }
 
-  /// The text with one mask filled; a token that goes on with a word is set without a space.
+  /// The text with one mask filled; a token that goes on with a word is set without a space, one that
+  /// begins a word with one.
   private func text(_ parts: [String], filling index: Int, with id: Int32) -> String {
     parts.enumerated().reduce(into: "") { result, part in
       if part.offset == index + 1 {
-        let token = tokenizer.decode([id])
-        if tokenizer.continuesWord(id), result.last == " " { result.removeLast() }
-        result += token
+        if tokenizer.continuesWord(id) {
+          if result.last == " " { result.removeLast() }
+        } else if tokenizer.text(of: id).hasPrefix(wordSign), result.last?.isWhitespace == false {
+          result += " "
+        }
+        result += tokenizer.word(of: id)
       } else if part.offset > 0 {
         result += Self.spellings[0]
       }
@@ -130,11 +151,25 @@ public final class MaskFiller {
 }
 
 extension Tokenizer {
+  /// The token as text, without the signs of the vocabulary.
+  fileprivate func word(of id: Int32) -> String {
+    continuesWord(id) && self is WordPieceTokenizer
+      ? String(text(of: id).dropFirst(2)) : decode([id])
+  }
+
   /// Whether the piece goes on with the word before it: `##ing` of WordPiece, a piece without `▁` of
   /// SentencePiece.
   fileprivate func continuesWord(_ id: Int32) -> Bool {
     let piece = text(of: id)
-    if piece.hasPrefix("##") { return piece.count > 2 }
-    return !piece.hasPrefix("▁") && self.id(of: "▁") != nil && piece.first?.isLetter == true
+    if self is WordPieceTokenizer { return piece.hasPrefix("##") && piece.count > 2 }
+    return !piece.hasPrefix(wordSign)
   }
+}
+
+/// What a word's first piece begins with in vocabularies of SentencePiece.
+private let wordSign = "▁"
+
+/// The beginning of a text, for a message.
+private func shortened(_ text: String) -> String {
+  text.count > 40 ? "'\(text.prefix(40))...'" : "'\(text)'"
 }
