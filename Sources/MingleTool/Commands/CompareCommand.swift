@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Mingle
 
 /// `mingle compare RECIPE`
@@ -12,12 +11,15 @@ struct CompareCommand: ParsableCommand {
       and the keys that differ. The folder gets a run for each, table.md, table.json and report.html \
       with all curves over each other. A comparison that was stopped goes on with the same command.
 
-      Example: mingle compare Recipes/wikitext-2-mlm.yaml --data wikitext-2 --tokenizer wiki.model \
-      --output runs/mlm
+      Example: mingle compare --task mlm Recipes/wikitext-2-mlm.yaml --data wikitext-2 \
+      --tokenizer wiki.model --output runs/mlm
       """)
 
   @Argument(help: "The comparison: a recipe with a list of 'runs'.")
   var recipe: String
+
+  @Option(help: "What all runs learn, in place of the recipe's: images, mlm, text or questions.")
+  var task: TrainingTask?
 
   @Option(help: "The data, in place of the recipe's.")
   var data: String?
@@ -44,13 +46,16 @@ struct CompareCommand: ParsableCommand {
     }
     Interruption.watch()
     let progress = TrainingProgress()
+    let names = comparison.entries.map(\.name)
     var current: String?
     let result = try comparison.run(in: output) { name, event in
-      if current != name { Console.note("\(name):") }
+      if current != name, let index = names.firstIndex(of: name) {
+        Console.note("\(name) (\(index + 1) of \(names.count)):")
+      }
       current = name
       return progress.show(event)
     }
-    if json.isOn { try Console.printJSON(result) } else { try Console.print(result.markdown) }
+    if json.isOn { try Console.printJSON(result) } else { try Console.write(result.markdown) }
   }
 
   /// Puts the flags into a run's recipe.
@@ -59,13 +64,12 @@ struct CompareCommand: ParsableCommand {
     guard !recipe.data.isEmpty else {
       throw MingleError(.usage, "no data are named", next: "pass --data PATH")
     }
-    recipe.data = absolute(recipe.data)
     if let tokenizer {
       recipe.text = recipe.text ?? TextRecipe()
-      recipe.text?.tokenizer = absolute(tokenizer)
+      recipe.text?.tokenizer = tokenizer
     }
+    if let task { recipe.task = task }
     if let device { recipe.device = device }
+    recipe = recipe.withWholePaths()
   }
-
-  private func absolute(_ path: String) -> String { URL(filePath: path).standardizedFileURL.path }
 }

@@ -48,7 +48,7 @@ private struct FilledText: Encodable {
   var description: String {
     let lists = masks.enumerated().map { index, candidates in
       (masks.count > 1 ? "\n  mask \(index + 1)" : "")
-        + candidates.map { bar($0.probability, $0.token) }.joined()
+        + candidates.map { bar($0.probability, $0.token.isEmpty ? $0.piece : $0.token) }.joined()
     }
     return text + lists.joined()
   }

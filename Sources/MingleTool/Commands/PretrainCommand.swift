@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Mingle
 
 /// `mingle pretrain`
@@ -36,6 +35,10 @@ struct PretrainCommand: ParsableCommand {
   var wholeWords = false
 
   @Option(
+    help: ArgumentHelp("Where tokenised text is kept for other runs.", valueName: "folder"))
+  var cache: String?
+
+  @Option(
     help: ArgumentHelp("Tokens in a sequence; the model's own unless given.", valueName: "count"))
   var sequenceLength: Int?
 
@@ -51,12 +54,11 @@ struct PretrainCommand: ParsableCommand {
 
   private var changes: [RecipeChange] {
     [
-      .text("--tokenizer", tokenizer) { $0.tokenizer = URL(filePath: $1).standardizedFileURL.path },
-      .text("--validation", validation) {
-        $0.validation = URL(filePath: $1).standardizedFileURL.path
-      },
+      .text("--tokenizer", tokenizer) { $0.tokenizer = $1 },
+      .text("--validation", validation) { $0.validation = $1 },
       .text("--masking-rate", maskingRate) { $0.masking.rate = $1 },
       .text("--whole-words", wholeWords ? true : nil) { $0.masking.wholeWords = $1 },
+      .text("--cache", cache) { $0.cache = $1 },
       RecipeChange("--sequence-length", sequenceLength) {
         $0.settings["sequence_length"] = "\($1)"
       },

@@ -182,9 +182,7 @@ struct RunOptions: ParsableArguments {
     guard !result.data.isEmpty else {
       throw MingleError(.usage, "no data are named", next: "pass --data PATH")
     }
-    result.data = URL(filePath: result.data).standardizedFileURL.path
-    result.weights = result.weights.map { URL(filePath: $0).standardizedFileURL.path }
-    return result
+    return result.withWholePaths()
   }
 
   /// What each flag changes of the recipe; a name that sets several fields comes before the flags

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Mingle
 
 /// How tables of texts are read.
@@ -40,7 +39,7 @@ struct TextOptions: ParsableArguments {
 
   var changes: [RecipeChange] {
     [
-      .text("--tokenizer", tokenizer) { $0.tokenizer = URL(filePath: $1).standardizedFileURL.path },
+      .text("--tokenizer", tokenizer) { $0.tokenizer = $1 },
       .text("--text-column", columns.textColumn) { $0.columns.text = $1 },
       .text("--pair-column", columns.pairColumn) { $0.columns.pair = $1 },
       .text("--label-column", columns.labelColumn) { $0.columns.label = $1 },
