@@ -85,6 +85,9 @@ let package = Package(
       name: "TrainingTests", dependencies: ["Training", "TestSupport"],
       resources: [.copy("Fixtures")], linkerSettings: runLocally),
     .testTarget(
+      name: "InferenceTests", dependencies: ["Inference", "Training", "TestSupport"],
+      linkerSettings: runLocally),
+    .testTarget(
       name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Golden", "Samples"],
       linkerSettings: runLocally),
     .testTarget(

@@ -3,9 +3,8 @@ import Testing
 
 @Suite(.serialized) struct HelpTests {
   static let commands = [
-    "train", "demo", "predict", "evaluate", "features", "models", "info", "data", "tokenizer",
-    "convert",
-    "forward", "doctor",
+    "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
+    "models", "info", "data", "tokenizer", "convert", "forward", "doctor",
   ]
 
   @Test func aloneShowsHelp() throws {
