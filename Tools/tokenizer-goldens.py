@@ -1,17 +1,21 @@
 """Writes the files in Tests/DataTests/Golden with the PyPI packages.
 
-    pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf && python Tools/tokenizer-goldens.py
+    pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf && python Tools/tokenizer-goldens.py [symbols]
 
 Small vocabularies of three kinds, and tokens.json: texts, what they become and what that decodes to.
-The vocabularies learn from this repository's own documents.
+The vocabularies learn from this repository's own documents. With "symbols" only symbols.model and
+symbols.json are written: a model of drawn pieces and scores, many of them positive, so that what a
+user-defined symbol scores decides.
 """
 
 import io
 import json
 import pathlib
 import random
+import sys
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2 as messages
 from tokenizers import BertWordPieceTokenizer
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -76,6 +80,29 @@ def unigram(name, texts, **options):
         yield [text, ids, [[piece.begin, piece.end] for piece in pieces], processor.decode(ids)]
 
 
+def symbols():
+    """Texts of four letters; about half of the likeliest spellings hinge on a user-defined symbol's score."""
+    generator = random.Random(8)
+    kinds = messages.ModelProto.SentencePiece
+    model = messages.ModelProto()
+    model.trainer_spec.model_type = messages.TrainerSpec.UNIGRAM
+    model.normalizer_spec.add_dummy_prefix = False
+    model.pieces.add(piece="<unk>", score=0, type=kinds.UNKNOWN)
+    seen = set()
+    for length in [1, 1, 1] + [2, 3, 4, 5] * 14:
+        text = "".join(generator.choices("abcé", k=length))
+        if text not in seen:
+            seen.add(text)
+            is_symbol = length in (2, 4) and generator.random() < 0.4
+            score = generator.choice([5.0, -5.0]) if is_symbol else generator.uniform(-0.3, 0.2 * length)
+            kind = kinds.USER_DEFINED if is_symbol else kinds.UNUSED if generator.random() < 0.1 else kinds.NORMAL
+            model.pieces.add(piece=text, score=score, type=kind)
+    (FOLDER / "symbols.model").write_bytes(model.SerializeToString())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    texts = ["".join(generator.choices("aaabbbcccéé ", k=12)) for _ in range(150)]
+    write("symbols.json", [[text, processor.encode(text)] for text in texts])
+
+
 def write(name, goldens):
     text = json.dumps(goldens, ensure_ascii=True, separators=(",", ":"))
     (FOLDER / name).write_text(text.replace('],["', '],\n["') + "\n")
@@ -83,6 +110,9 @@ def write(name, goldens):
 
 def main():
     FOLDER.mkdir(exist_ok=True)
+    symbols()
+    if sys.argv[1:] == ["symbols"]:
+        return
     generator = random.Random(1)
     texts = TEXTS + [randomly(generator) for _ in range(60)]
     texts = [text.encode("utf-8", "replace").decode() for text in texts]

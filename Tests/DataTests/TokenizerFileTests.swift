@@ -23,6 +23,8 @@ private func golden(_ name: String) throws -> [UInt8] {
   @Test func vocabulariesThatAreNone() throws {
     let text = try folder.write("a.txt", "some\nwords\n")
     #expect(mingleError { try openTokenizer(at: text) }?.what.contains("[UNK]") == true)
+    let json = try folder.write("tokenizer.json", "{\"model\": {\n\"[UNK]\": 0}}\n")
+    #expect(mingleError { try openTokenizer(at: json) }?.what.contains("JSON") == true)
     let latin = try folder.write("b.txt", [0x5B, 0xE9, 0x0A, 0xFF])
     #expect(mingleError { try openTokenizer(at: latin) }?.kind == .badData)
     let wide = try folder.write("c.txt", "[UNK]\na\n".utf16.flatMap { [UInt8($0), 0] })

@@ -68,6 +68,23 @@ private func golden(_ name: String) -> String { goldens.appending(path: name).pa
     }
   }
 
+  /// Positive scores compete with user-defined symbols, whose own scores the package does not look at.
+  @Test func userDefinedSymbolsScoreAsThePackageScoresThem() throws {
+    struct Case: Decodable {
+      let text: String, ids: [Int32]
+      init(from decoder: any Decoder) throws {
+        var values = try decoder.unkeyedContainer()
+        text = try values.decode(String.self)
+        ids = try values.decode([Int32].self)
+      }
+    }
+    let data = try Foundation.Data(contentsOf: goldens.appending(path: "symbols.json"))
+    let tokenizer = try openTokenizer(at: golden("symbols.model"))
+    for item in try JSONDecoder().decode([Case].self, from: data) {
+      #expect(tokenizer.encode(item.text) == item.ids, "\(item.text)")
+    }
+  }
+
   @Test func specialTokensAreFound() throws {
     let unigram = try openTokenizer(at: golden("unigram.model"))
     let expected = SpecialTokens(

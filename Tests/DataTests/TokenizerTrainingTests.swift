@@ -81,12 +81,14 @@ import Torch
       }
       #expect(small?.kind == .usage)
       #expect(small?.next?.contains("--vocabulary") == true)
-      let empty = try folder.write("empty.txt", "")
-      let nothing = mingleError {
-        try trainTokenizer(
-          TokenizerTraining(kind, vocabularySize: 100), files: [empty], output: output)
+      for text in ["", " \n\t\n"] {
+        let empty = try folder.write("empty.txt", text)
+        let nothing = mingleError {
+          try trainTokenizer(
+            TokenizerTraining(kind, vocabularySize: 5), files: [empty], output: output)
+        }
+        #expect(nothing?.kind == .badData)
       }
-      #expect(nothing?.kind == .badData)
       let missing = mingleError {
         try trainTokenizer(
           TokenizerTraining(kind, vocabularySize: 100), files: ["/no/file"], output: output)
@@ -110,6 +112,81 @@ import Torch
     let output = folder.path + "/made"
     try trainTokenizer(TokenizerTraining(kind, vocabularySize: 70), files: [path], output: output)
     #expect(!(try openTokenizer(at: output).encode("walking")).isEmpty)
+  }
+
+  @Test func foldersAndRowsAreRead() throws {
+    let corpus = try String(contentsOfFile: corpus(), encoding: .utf8)
+    let lines = corpus.split(separator: "\n").map { "{\"text\": \"\($0)\"}" }
+    try folder.write("text/b.jsonl", lines.joined(separator: "\r\n") + "\n\n{\"text\": \"\"}\n")
+    try folder.write("text/a.txt", [0xEF, 0xBB, 0xBF] + Array("walked\n".utf8) + [0xFF, 0x0A])
+    try folder.write("text/c.md", "")
+    try folder.write("text/d.png", "no text")
+    var reports: [CorpusReport] = []
+    let size = try trainTokenizer(
+      TokenizerTraining(.unigram, vocabularySize: 70), files: [folder.path + "/text"],
+      output: folder.path + "/made"
+    ) { event in
+      if case .finishedReading(let report) = event { reports.append(report) }
+      return true
+    }
+    #expect(size == 70)
+    let report = try #require(reports.first)
+    #expect(report.files == 3)
+    #expect(report.remarks.count == 4)
+    #expect(report.invalidLines.map(\.file) == ["a.txt"])
+    #expect(report.emptyFiles == ["c.md"])
+    #expect(report.ignoredFiles == ["d.png"])
+    #expect(report.emptyRows.map(\.count) == [1])
+    let tokenizer = try openTokenizer(at: folder.path + "/made")
+    #expect(tokenizer.id(of: "{") == nil)
+    #expect(tokenizer.encode("walking talked").count < 9)
+  }
+
+  @Test func textThatCannotBeRead() throws {
+    let rows = try folder.write("rows.jsonl", "{\"text\": \"a\"}\n{\"body\": 1}\n")
+    let wide = try folder.write("wide.txt", [0xFF, 0xFE, 0x61, 0, 0x0A, 0])
+    for (path, words) in [(rows, "rows.jsonl, line 2"), (wide, "wide.txt")] {
+      let error = mingleError {
+        try trainTokenizer(
+          TokenizerTraining(.unigram, vocabularySize: 70), files: [path],
+          output: folder.path + "/none")
+      }
+      #expect(error?.kind == .badData)
+      #expect(error?.place?.hasSuffix(words) == true)
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path + "/none"))
+  }
+
+  /// An output that cannot be written is told before the work, not after it.
+  @Test func outputsThatCannotBe() throws {
+    let corpus = try corpus()
+    for output in [folder.path + "/no/such/file", folder.path] {
+      let error = mingleError {
+        try trainTokenizer(
+          TokenizerTraining(.unigram, vocabularySize: 70), files: [corpus], output: output
+        ) { _ in
+          Issue.record("worked for \(output)")
+          return true
+        }
+      }
+      #expect(error?.kind == .usage)
+    }
+  }
+
+  @Test func longWordsAreCounted() throws {
+    let corpus = try String(contentsOfFile: corpus(), encoding: .utf8)
+    let long = String(repeating: "x", count: 5000)
+    let path = try folder.write("long.txt", corpus + "\n\(long) \(long)\n")
+    for kind in TokenizerTraining.Kind.allCases {
+      var found = 0
+      try trainTokenizer(
+        TokenizerTraining(kind, vocabularySize: 70), files: [path], output: folder.path + "/made"
+      ) { event in
+        if case .counted(_, let tooLong) = event { found = tooLong }
+        return true
+      }
+      #expect(found == 2)
+    }
   }
 
   @Test func stopsWhenAsked() throws {

@@ -44,6 +44,17 @@ import Testing
     #expect(try Tool.run(arguments + ["--force"]).status == 0)
   }
 
+  @Test func readsLines() throws {
+    let lines: [UInt8] = Array("hello\r\n\nworld ".utf8) + [0xFF] + Array("\nhellos".utf8)
+    let pieces = try Tool.run(["tokenizer", "encode", folder("vocab.txt")], input: lines)
+    #expect(pieces.output == "hello\n\nworld\nhello ##s\n")
+    #expect(pieces.errors == "1 line with invalid UTF-8, replaced\n")
+    let long = String(repeating: "world ", count: 50_000)
+    let ids = try Tool.run(
+      ["tokenizer", "encode", folder("vocab.txt"), "--ids"], input: Array("\(long)\n\(long)".utf8))
+    #expect(ids.output.utf8.count == 2 * 2 * 50_000)
+  }
+
   @Test func wrongInput() throws {
     let missing = try Tool.run(["tokenizer", "encode", folder("none"), "a"])
     #expect(missing.status == 66)
@@ -51,11 +62,21 @@ import Testing
     let number = try Tool.run(["tokenizer", "decode", folder("vocab.txt"), "99"])
     #expect(number.status == 65)
     #expect(number.errors.contains("0 to 7"))
+    let line = try Tool.run(
+      ["tokenizer", "decode", folder("vocab.txt")], input: Array("1 2\n3 x\n".utf8))
+    #expect(line.status == 65)
+    #expect(line.errors.contains("standard input, line 2"))
+    #expect(line.output.count { $0 == "\n" } == 1)
     let kind = try Tool.run([
       "tokenizer", "train", "--kind", "bpe", "--data", folder("vocab.txt"), "--output",
       folder("x"),
     ])
     #expect(kind.status == 64)
+    let output = try Tool.run([
+      "tokenizer", "train", "--data", folder("vocab.txt"), "--output", folder("no/file"),
+    ])
+    #expect(output.status == 64)
+    #expect(output.errorLines.count == 1)
     #expect(try folder.names() == ["vocab.txt"])
   }
 }

@@ -46,7 +46,8 @@ struct Tool {
 
   /// Runs `mingle` with `arguments` and waits for it.
   static func run(
-    _ arguments: [String], in folder: String? = nil, to destination: Destination = .file
+    _ arguments: [String], in folder: String? = nil, input: [UInt8] = [],
+    to destination: Destination = .file
   ) throws -> Outcome {
     let scratch = try TemporaryFolder()
     let process = Process()
@@ -55,7 +56,7 @@ struct Tool {
     // The networks are tiny: threads of theirs would only take cores from the other suites.
     process.environment = ProcessInfo.processInfo.environment
       .merging(["COLUMNS": "80", "OMP_NUM_THREADS": "1"]) { $1 }
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = FileHandle(forReadingAtPath: try scratch.write(input, to: "input"))
     if let folder { process.currentDirectoryURL = URL(filePath: folder) }
     let output = try scratch.write([], to: "output")
     let errors = try scratch.write([], to: "errors")

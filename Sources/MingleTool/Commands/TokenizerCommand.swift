@@ -22,8 +22,9 @@ struct TokenizerTrainCommand: ParsableCommand {
     commandName: "train",
     abstract: "Make a vocabulary from text files.",
     discussion: """
-      The text is UTF-8, one text a line. The same text gives the same vocabulary. Special tokens: <pad>, \
-      <unk>, <cls>, <sep>, <mask> (unigram), [PAD], [UNK], [CLS], [SEP], [MASK] (wordpiece), ids 0 to 4.
+      The data are UTF-8 text files, one text a line, .jsonl files with a "text" in each row, or folders \
+      of such (.txt, .md, .jsonl). The same text gives the same vocabulary. Special tokens: <pad>, <unk>, \
+      <cls>, <sep>, <mask> (unigram), [PAD], [UNK], [CLS], [SEP], [MASK] (wordpiece), ids 0 to 4.
 
       Example: mingle tokenizer train --kind wordpiece --lowercase --vocabulary 30000 \
       --data news.txt books.txt --output vocab.txt
@@ -36,7 +37,8 @@ struct TokenizerTrainCommand: ParsableCommand {
   var vocabulary = 32000
 
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("Text files to learn from.", valueName: "file"))
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Text files or folders to learn from.", valueName: "path"))
   var data: [String]
 
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
@@ -56,14 +58,16 @@ struct TokenizerTrainCommand: ParsableCommand {
     }
     guard vocabulary > 0, vocabulary <= 10_000_000 else {
       throw MingleError(
-        .usage, "the vocabulary's size cannot be", in: "--vocabulary",
+        .usage, "no size of a vocabulary", in: "--vocabulary",
         expected: "1 to 10000000", got: "\(vocabulary)")
     }
     guard kind == .wordpiece || !lowercase else {
       throw MingleError(
         .usage, "a unigram model keeps case", in: "--lowercase", next: "pass --kind wordpiece")
     }
-    guard force || !FileManager.default.fileExists(atPath: output) else {
+    var isFolder: ObjCBool = false
+    let isThere = FileManager.default.fileExists(atPath: output, isDirectory: &isFolder)
+    guard force || !isThere || isFolder.boolValue else {
       throw MingleError(
         .usage, "the file is already there", in: output, next: "pass --force to replace it")
     }
@@ -71,12 +75,16 @@ struct TokenizerTrainCommand: ParsableCommand {
     training.lowercases = lowercase
     Interruption.watch()
     let progress = ProgressLine()
-    try trainTokenizer(training, files: data, output: output) { event in
+    var remarks: [String] = []
+    let size = try trainTokenizer(training, files: data, output: output) { event in
+      remarks += event.remarks
       progress.show(event.text)
       return !Interruption.isWanted
     }
     progress.clear()
-    Console.note("\(output): \(grouped(vocabulary)) tokens")
+    for remark in remarks { Console.note(remark) }
+    let missing = size < vocabulary ? "; no more pairs of pieces occur twice in the text" : ""
+    Console.note("\(output): \(grouped(size)) tokens\(missing)")
   }
 }
 
@@ -84,8 +92,18 @@ extension TokenizerTrainingEvent {
   fileprivate var text: String {
     switch self {
     case .read(let bytes, let total): "read \(bytes / 1_000_000) of \(total / 1_000_000) MB"
-    case .counted(let words): "\(grouped(words)) different words"
+    case .finishedReading(let report): "read \(report.files) files"
+    case .counted(let words, _): "\(grouped(words)) different words"
     case .pieces(let count): "\(grouped(count)) pieces"
+    }
+  }
+
+  /// What a user should know when the work is done.
+  fileprivate var remarks: [String] {
+    switch self {
+    case .finishedReading(let report): report.remarks
+    case .counted(_, let tooLong) where tooLong > 0: ["\(tooLong) words too long to learn from"]
+    default: []
     }
   }
 }
@@ -97,7 +115,8 @@ struct EncodeCommand: ParsableCommand {
     abstract: "Show the tokens of texts.",
     discussion: """
       One line for each text: its pieces, or with --ids their numbers. Without texts the lines of standard \
-      input are read, of any number. Special tokens before and after a text are not added.
+      input are read, of any number. Special tokens before and after a text are not added. A text that \
+      begins with a dash goes after --.
 
       Example: mingle tokenizer encode text.model "Hello world"
       """)
@@ -115,7 +134,7 @@ struct EncodeCommand: ParsableCommand {
 
   func run() throws {
     let tokenizer = try openTokenizer(at: tokenizer)
-    try forEachLine(texts, as: EncodedText.self, json: json.isOn) { text in
+    try forEachLine(texts, as: EncodedText.self, json: json.isOn) { text, _ in
       let tokens = tokenizer.tokens(in: text)
       guard json.isOn else {
         return .text(
@@ -151,19 +170,22 @@ struct DecodeCommand: ParsableCommand {
   func run() throws {
     let tokenizer = try openTokenizer(at: tokenizer)
     let lines = ids.isEmpty ? [] : [ids.joined(separator: " ")]
-    try forEachLine(lines, as: DecodedText.self, json: json.isOn) { line in
+    try forEachLine(lines, as: DecodedText.self, json: json.isOn) { line, place in
       let ids = try line.split { $0 == " " || $0 == "," || $0 == "\t" }.map {
-        try number($0, of: tokenizer)
+        try number($0, of: tokenizer, in: place)
       }
       let text = tokenizer.decode(ids)
       return json.isOn ? .document(DecodedText(ids: ids, text: text)) : .text(text)
     }
   }
 
-  private func number(_ word: Substring, of tokenizer: any Tokenizer) throws -> Int32 {
+  private func number(
+    _ word: Substring, of tokenizer: any Tokenizer, in place: String?
+  ) throws -> Int32 {
     guard let id = Int32(word), id >= 0, id < tokenizer.vocabularySize else {
       throw MingleError(
-        .badData, "not a token's number", expected: "0 to \(tokenizer.vocabularySize - 1)",
+        .badData, "not a token's number", in: place,
+        expected: "0 to \(tokenizer.vocabularySize - 1)",
         got: String(word.prefix(40)))
     }
     return id
@@ -188,18 +210,18 @@ private enum LineResult<Document: Encodable> {
   case document(Document)
 }
 
-/// Prints what `body` makes of each text, or of each line of standard input when there are none. With
-/// `json`, all of it is one list; it is written piece by piece.
+/// Prints what `body` makes of each text, or of each line of standard input (then it is told which one)
+/// when there are none. With `json`, all of it is one list; it is written piece by piece.
 private func forEachLine<Document: Encodable>(
   _ texts: [String], as type: Document.Type, json: Bool,
-  _ body: (String) throws -> LineResult<Document>
+  _ body: (String, _ place: String?) throws -> LineResult<Document>
 ) throws {
   var output = OutputBuffer()
   var isFirst = true
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  func print(_ text: String) throws {
-    switch try body(text) {
+  func print(_ text: String, in place: String? = nil) throws {
+    switch try body(text, place) {
     case .text(let line): try output.add(line)
     case .document(let document):
       let line = String(decoding: try encoder.encode(document), as: UTF8.self)
@@ -208,7 +230,20 @@ private func forEachLine<Document: Encodable>(
     isFirst = false
   }
   if texts.isEmpty {
-    while let line = readLine(strippingNewline: true) { try print(line) }
+    var input = StandardInput()
+    do {
+      while let line = try input.readLine() {
+        try print(line, in: "standard input, line \(input.lines)")
+      }
+    } catch let error as MingleError {
+      // What was found before the bad line is not lost.
+      try output.flush()
+      throw error
+    }
+    if input.invalidLines > 0 {
+      let lines = input.invalidLines == 1 ? "line" : "lines"
+      Console.note("\(grouped(input.invalidLines)) \(lines) with invalid UTF-8, replaced")
+    }
   } else {
     for text in texts { try print(text) }
   }

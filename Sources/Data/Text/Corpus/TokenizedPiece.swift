@@ -27,10 +27,9 @@ struct TokenizedPiece: Sendable {
     }
     let bytes = try contents.read(piece.range)
     try bytes.withUnsafeBytes { bytes in
-      try Self.checkEncoding(bytes, piece, file)
-      var start = piece.range.lowerBound == 0 && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+      var start = piece.range.lowerBound == 0 ? try bytes.startOfText(in: file.path) : 0
       while start < bytes.count {
-        let end = newline(in: bytes, from: start) ?? bytes.count
+        let end = bytes.newline(from: start) ?? bytes.count
         let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end]).withoutReturn
         let place = {
           "\(file.path), line \(try contents.line(at: piece.range.lowerBound + start))"
@@ -111,17 +110,6 @@ struct TokenizedPiece: Sendable {
     }
     invalidLines += 1
   }
-
-  private static func checkEncoding(
-    _ bytes: UnsafeRawBufferPointer, _ piece: CorpusPiece, _ file: TextCorpus.File
-  ) throws {
-    guard piece.range.lowerBound == 0,
-      bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF])
-    else { return }
-    throw MingleError(
-      .badData, "text in UTF-16", in: file.path, expected: "UTF-8",
-      next: "convert it: iconv -f UTF-16 -t UTF-8")
-  }
 }
 
 extension JSONValue {
@@ -134,18 +122,4 @@ extension JSONValue {
 
 extension Collection where Element == String {
   func inByteOrder() -> [String] { sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
-}
-
-extension UnsafeRawBufferPointer {
-  /// Without the carriage return of a line end of Windows.
-  fileprivate var withoutReturn: UnsafeRawBufferPointer {
-    last == 0x0D ? UnsafeRawBufferPointer(rebasing: dropLast()) : self
-  }
-}
-
-private func newline(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
-  guard let base = bytes.baseAddress,
-    let found = memchr(base + start, 0x0A, bytes.count - start)
-  else { return nil }
-  return UnsafeRawPointer(found) - base
 }

@@ -19,7 +19,18 @@ public func openTokenizer(at path: String) throws -> any Tokenizer {
   let isText = file.withUnsafeBytes { bytes in
     !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
   }
-  if isText { return try WordPieceTokenizer(vocabulary: path) }
+  if isText {
+    let isJSON = file.withUnsafeBytes { bytes in
+      bytes.first { $0 > 0x20 } == UInt8(ascii: "{")
+        && bytes.last { $0 > 0x20 } == UInt8(ascii: "}")
+    }
+    guard !isJSON else {
+      throw MingleError(
+        .badData, "JSON, not a vocabulary", in: path, expected: "vocab.txt, or a .model file",
+        next: "name the vocab.txt or .model that belongs to it")
+    }
+    return try WordPieceTokenizer(vocabulary: path)
+  }
   guard file.withUnsafeBytes({ $0[0] == 0x0A }) || path.hasSuffix(".model") else {
     throw MingleError(
       .badData, "neither UTF-8 text nor a SentencePiece model", in: path,

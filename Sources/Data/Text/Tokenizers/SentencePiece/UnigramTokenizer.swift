@@ -5,7 +5,8 @@ import Torch
 ///
 /// T. Kudo: Subword Regularization: Improving Neural Network Translation Models with Multiple Subword
 /// Candidates, arXiv 1804.10959; T. Kudo, J. Richardson: SentencePiece, arXiv 1808.06226. Gives the
-/// same ids, ranges and texts as the PyPI package `sentencepiece` 0.2.3 for the same file. What the file's self test says is not looked at.
+/// same ids, ranges and texts as the PyPI package `sentencepiece` 0.2.3 for the same file. What the
+/// file's self test says is not looked at.
 public struct UnigramTokenizer: Tokenizer {
   public let special: SpecialTokens
   public let fingerprint: String
@@ -67,12 +68,11 @@ public struct UnigramTokenizer: Tokenizer {
         ? nil : try TextNormalizer(settings, spaceIsSuffix: false, symbols: nil, place: place)
     }
     let normal = model.pieces.lazy.filter { $0.kind == .normal }.map(\.score)
-    // No less than 0.1, so that a user-defined symbol is always preferred.
-    let highest = normal.reduce(Float(0.1), max)
     unknownScore = normal.reduce(Float.greatestFiniteMagnitude, min) - 10
     scores = model.pieces.map { piece in
       switch piece.kind {
-      case .userDefined: .used(Float(Double(Float(piece.text.count) * highest) - 0.1))
+      // Preferred to other pieces, whose scores are negative; the file's score counts for nothing.
+      case .userDefined: .used(Float(Double(piece.text.count) * 0.1 - 0.1))
       case .unused: .unused
       default: .used(piece.score)
       }

@@ -121,13 +121,13 @@ private struct CompositionRules {
 
   /// The rules that do more than shorter ones.
   func withoutRedundant() -> [[UInt32]: [UInt32]] {
-    var kept = map.filter { $0.key.count == 1 }
-    let longest = map.keys.map(\.count).max() ?? 1
-    for length in stride(from: 2, through: longest, by: 1) {
-      let added = map.filter { key, value in
-        key.count == length && Self.apply(kept, to: key, longest: length - 1) != value
-      }
-      kept.merge(added) { first, _ in first }
+    var kept: [[UInt32]: [UInt32]] = [:]
+    kept.reserveCapacity(map.count)
+    let byLength = Dictionary(grouping: map, by: \.key.count)
+    for (length, rules) in byLength.sorted(by: { $0.key < $1.key }) {
+      // Rules of equal length do not see each other.
+      let added = rules.filter { Self.apply(kept, to: $0.key, longest: length - 1) != $0.value }
+      for (key, value) in added { kept[key] = value }
     }
     return kept
   }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import Torch
 
 /// How a tokenizer is made.
@@ -28,81 +29,61 @@ public struct TokenizerTraining: Sendable, Hashable {
 public enum TokenizerTrainingEvent: Sendable {
   /// So many bytes of the text were read.
   case read(bytes: Int, of: Int)
-  /// So many different words were found.
-  case counted(words: Int)
+  /// All of the text was read; the report tells what was repaired or left out.
+  case finishedReading(CorpusReport)
+  /// So many different words were found; so many were too long to learn from.
+  case counted(words: Int, tooLong: Int)
   /// The vocabulary has so many pieces now.
   case pieces(Int)
 }
 
-/// Makes a tokenizer from text files and writes it to `output`, as a whole or not at all.
+/// Makes a tokenizer from text and writes it to `output`, as a whole or not at all.
 ///
 /// The same text gives the same file, on any number of cores. A text is UTF-8; bytes that are none
-/// count as replacement characters. Words of more than 4,096 bytes are left out of the count of words
-/// that a unigram model learns from. Memory grows with the number of different words, not with the text.
+/// count as replacement characters. Words of more than 4,096 bytes (unigram) or 100 characters
+/// (WordPiece) are not learned from. Memory grows with the number of different words, not with the text.
 ///
 /// - Parameters:
-///   - files: paths of text files, one text a line.
+///   - files: paths of text files, one text a line; of JSONL files; or of folders with such, as
+///     ``TextCorpus`` takes them.
 ///   - progress: is told what happens; false stops the work.
+/// - Returns: The number of tokens. Text in which too few pairs of pieces occur twice gives a WordPiece
+///   vocabulary that is smaller than asked for.
 /// - Throws: ``MingleError`` (`missingInput`, `badData`) for files that cannot be read, (`usage`) for a
-///   vocabulary that the text cannot fill or that cannot hold its characters, (`interrupted`) when
-///   `progress` stops the work.
+///   vocabulary that the text cannot fill or that cannot hold its characters or for an output that
+///   cannot be written (told before the work begins), (`interrupted`) when `progress` stops the work.
+@discardableResult
 public func trainTokenizer(
   _ training: TokenizerTraining, files: [String], output: String,
   progress: (TokenizerTrainingEvent) -> Bool = { _ in true }
-) throws {
+) throws -> Int {
   let report = { (event: TokenizerTrainingEvent) in
     guard progress(event) else { throw MingleError(.interrupted, "stopped") }
   }
+  var text = try TrainingText(files)
+  try checkOutput(output)
   switch training.kind {
   case .unigram:
-    let model = try UnigramTrainer(training).train(on: files, report)
+    let model = try UnigramTrainer(training).train(on: &text, report)
     try writeAtomically(to: output) { writer in
       let bytes = model.encoded(controlSymbols: UnigramTrainer.controlSymbols)
       try bytes.withUnsafeBytes { try writer.write($0) }
     }
+    return model.pieces.count
   case .wordpiece:
-    let pieces = try WordPieceTrainer(training).train(on: files, report)
+    let pieces = try WordPieceTrainer(training).train(on: &text, report)
     try writeAtomically(pieces.joined(separator: "\n") + "\n", to: output)
+    return pieces.count
   }
 }
 
-/// Calls `body` with each line of the files, without its end; an event every few megabytes.
-func forEachLine(
-  of files: [String], _ report: (TokenizerTrainingEvent) throws -> Void,
-  _ body: (UnsafeBufferPointer<UInt8>) -> Void
-) throws {
-  let maps = try files.map { try MappedFile($0) }
-  let total = maps.reduce(0) { $0 + $1.count }
-  guard total > 0 else {
-    throw MingleError(
-      .badData, "no text to learn from", in: files.first, next: "name files that hold text")
-  }
-  var done = 0
-  var told = 0
-  for map in maps {
-    try map.withUnsafeBytes { raw in
-      let bytes = raw.bindMemory(to: UInt8.self)
-      var start = 0
-      while start < bytes.count {
-        let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
-        body(UnsafeBufferPointer(rebasing: bytes[start..<end]))
-        start = end + 1
-        if done + start - told > 1 << 22 {
-          told = done + start
-          try report(.read(bytes: min(told, total), of: total))
-        }
-      }
-    }
-    done += map.count
-  }
-  try report(.read(bytes: total, of: total))
-}
-
-/// Calls `body` with the text as valid UTF-8.
-func withValidUTF8(
-  _ text: UnsafeBufferPointer<UInt8>, _ body: (UnsafeBufferPointer<UInt8>) -> Void
-) {
-  if text.allSatisfy({ $0 < 0x80 }) { return body(text) }
-  var repaired = String(decoding: text, as: UTF8.self)
-  repaired.withUTF8(body)
+/// Finds out whether a file can be written, which leaves nothing behind. Pipes and devices are not
+/// tried: they are opened once, for what is written.
+private func checkOutput(_ path: String) throws {
+  struct Tried: Error {}
+  var status = stat()
+  if stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) { return }
+  do {
+    try writeAtomically(to: path) { _ in throw Tried() }
+  } catch is Tried {}
 }

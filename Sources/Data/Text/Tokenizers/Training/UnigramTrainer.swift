@@ -28,7 +28,7 @@ struct UnigramTrainer {
   }
 
   func train(
-    on files: [String], _ report: (TokenizerTrainingEvent) throws -> Void
+    on text: inout TrainingText, _ report: (TokenizerTrainingEvent) throws -> Void
   ) throws -> SentencePieceModel {
     var normalization = SentencePieceModel.Normalization()
     normalization.name = "nmt_nfkc"
@@ -36,11 +36,9 @@ struct UnigramTrainer {
     let normalizer = try TextNormalizer(
       normalization, spaceIsSuffix: false, symbols: nil, place: "the character map")
     var corpus = WordCounts(metaPieces: metaPieces.map(\.text), longestWord: Self.longestWord)
-    try forEachLine(of: files, report) { line in
-      withValidUTF8(line) { corpus.add(normalizer.normalize($0).bytes) }
-    }
+    try text.forEachLine(report) { corpus.add(normalizer.normalize($0).bytes) }
     let words = try corpus.words(coverage: training.characterCoverage)
-    try report(.counted(words: words.sentences.count))
+    try report(.counted(words: words.sentences.count, tooLong: corpus.longWords))
     let needed = words.alphabet.count + metaPieces.count
     guard needed <= training.vocabularySize else {
       throw MingleError(

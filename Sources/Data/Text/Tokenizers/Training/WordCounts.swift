@@ -23,6 +23,8 @@ struct WordCounts {
   private let longestWord: Int
   private let metaPieces: Trie
   private var counts: [[UInt8]: Count] = [:]
+  /// How many words were too long.
+  private(set) var longWords = 0
 
   init(metaPieces: [[UInt8]], longestWord: Int) {
     self.longestWord = longestWord
@@ -44,6 +46,8 @@ struct WordCounts {
           } else {
             counts[word, default: Count()].byWord += 1
           }
+        } else {
+          longWords += 1
         }
         start = end
       }
@@ -76,7 +80,8 @@ struct WordCounts {
   func words(coverage: Float) throws -> TrainingWords {
     guard !counts.isEmpty else {
       throw MingleError(
-        .badData, "no words to learn from", next: "name files of text with white space")
+        .badData, "no words to learn from",
+        next: "name files that hold text, with spaces between words")
     }
     var words = TrainingWords()
     words.alphabet = alphabet(coverage)

@@ -15,21 +15,23 @@ struct WordPieceTrainer {
   init(_ training: TokenizerTraining) { self.training = training }
 
   func train(
-    on files: [String], _ report: (TokenizerTrainingEvent) throws -> Void
+    on text: inout TrainingText, _ report: (TokenizerTrainingEvent) throws -> Void
   ) throws -> [String] {
     var counts: [[UInt8]: Int] = [:]
+    var longWords = 0
     var words = BertWords(lowercases: training.lowercases)
     defer { words.deallocate() }
-    try forEachLine(of: files, report) { line in
-      withValidUTF8(line) { text in
-        words.forEach(in: text, 0..<text.count) { word in
-          guard !word.isTooLong else { return }
-          let bytes = UnsafeBufferPointer(start: word.bytes, count: word.byteCount)
-          counts[Array(bytes), default: 0] += 1
-        }
+    try text.forEachLine(report) { line in
+      words.forEach(in: line, 0..<line.count) { word in
+        guard !word.isTooLong else { return longWords += 1 }
+        let bytes = UnsafeBufferPointer(start: word.bytes, count: word.byteCount)
+        counts[Array(bytes), default: 0] += 1
       }
     }
-    try report(.counted(words: counts.count))
+    try report(.counted(words: counts.count, tooLong: longWords))
+    guard !counts.isEmpty else {
+      throw MingleError(.badData, "no words to learn from", next: "name files that hold text")
+    }
     // Sorted: a dictionary's order differs from run to run.
     let sorted = counts.map { (text: $0.key, count: $0.value) }
       .sorted {
