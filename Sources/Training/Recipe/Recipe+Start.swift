@@ -9,7 +9,7 @@ extension Recipe {
   func learningTask(
     rehearsal: Trainer.Rehearsal?, from weights: String?
   ) throws -> any LearningTask {
-    try task.require(model)
+    try requireFittingTask()
     if task == .images {
       let start = try weights.map { try ModelCheckpoint.load($0) }
       return try ImageTask(self, rehearsal: rehearsal, from: start)
