@@ -30,7 +30,10 @@ struct MingleCommand: ParsableCommand {
           AskCommand.self,
         ]),
       CommandGroup(
-        name: "Look", subcommands: [ModelsCommand.self, InfoCommand.self, DataCommand.self]),
+        name: "Look",
+        subcommands: [
+          ModelsCommand.self, InfoCommand.self, DataCommand.self, VisualizeCommand.self,
+        ]),
       CommandGroup(name: "Text", subcommands: [TokenizerCommand.self]),
       CommandGroup(
         name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),

@@ -4,7 +4,8 @@ import Testing
 @Suite(.serialized) struct HelpTests {
   static let commands = [
     "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
-    "models", "info", "data", "tokenizer", "convert", "forward", "doctor",
+    "models", "info", "data", "visualize", "tokenizer", "convert", "forward",
+    "doctor",
   ]
 
   @Test func aloneShowsHelp() throws {

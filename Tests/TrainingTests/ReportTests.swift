@@ -4,10 +4,6 @@ import Testing
 import Torch
 import Training
 
-#if canImport(FoundationXML)
-  import FoundationXML
-#endif
-
 /// The page about a run.
 @Suite(.serialized) @TorchActor struct ReportTests {
   private static let header =
@@ -41,30 +37,6 @@ import Training
     ).html
   }
 
-  /// The text between tags, the names of elements, and the attributes; nil unless well-formed.
-  private final class Reader: NSObject, XMLParserDelegate {
-    var text = ""
-    var elements: [String] = []
-    var attributes: [String: [String]] = [:]
-
-    init?(_ page: String) {
-      super.init()
-      let parser = XMLParser(data: Data(page.utf8))
-      parser.delegate = self
-      guard parser.parse() else { return nil }
-    }
-
-    func parser(_ parser: XMLParser, foundCharacters string: String) { text += string }
-
-    func parser(
-      _ parser: XMLParser, didStartElement name: String, namespaceURI: String?,
-      qualifiedName: String?, attributes found: [String: String]
-    ) {
-      elements.append(name)
-      for (key, value) in found { attributes[key, default: []].append(value) }
-    }
-  }
-
   @Test func showsHowExpertsAreUsed() throws {
     let names = "balance_loss,importance_loss,load_loss,least_used_expert,most_used_expert"
     let rows = (1...3).map { row($0) + ",0.02,1.5,2.5,0.05,0.4" }
@@ -75,14 +47,14 @@ import Training
       trainingSamples: 1, validationSamples: 1, words: .pictures, plannedEpochs: 3, epochs: epochs,
       bestEpoch: 1, best: .classes(evaluation(["rose", "tulip"])), recipe: ""
     ).html
-    let reader = try #require(Reader(page))
+    let reader = try #require(PageReader(page))
     #expect(reader.elements.count { $0 == "svg" } == 6)
     #expect(reader.text.contains("Use of experts"))
     #expect(reader.text.contains("Balance loss of experts"))
   }
 
   @Test func showsTheRun() throws {
-    let reader = try #require(Reader(page((1...12).map { row($0) })))
+    let reader = try #require(PageReader(page((1...12).map { row($0) })))
     for part in [
       "mixer_s16_224 on flowers", "50.0 %", "in epoch 1", "12", "of 30", "8 min 0 s", "1,234,567",
       "1,437", "360 to validate", "rose", "tulip", "model: mixer_s16_224",
@@ -98,7 +70,7 @@ import Training
 
   @Test func needsNothingElse() throws {
     let page = page((1...3).map { row($0) })
-    let reader = try #require(Reader(page))
+    let reader = try #require(PageReader(page))
     #expect(!reader.elements.contains { ["script", "link", "img", "iframe"].contains($0) })
     #expect(reader.attributes["src"] == nil && reader.attributes["href"] == nil)
     #expect(!page.contains("url(") && !page.contains("@import"))
@@ -107,14 +79,14 @@ import Training
   @Test func whatUsersNameIsText() throws {
     let name = "<b onclick='x()'>&\"\u{1}</b>"
     let reader = try #require(
-      Reader(page([row(1)], classes: [name, "b"], data: "/d/\(name.prefix(3))", recipe: name)))
+      PageReader(page([row(1)], classes: [name, "b"], data: "/d/\(name.prefix(3))", recipe: name)))
     #expect(!reader.elements.contains("td onclick") && reader.attributes["onclick"] == nil)
     #expect(reader.elements.count { $0 == "b" } == 6 + 4)  // our own: figures and captions
     #expect(reader.text.contains("<b onclick='x()'>&\"\u{FFFD}"))
   }
 
   @Test(arguments: [1, 2, 61, 1203]) func anyNumberOfEpochs(_ count: Int) throws {
-    let reader = try #require(Reader(page((1...count).map { row($0) })))
+    let reader = try #require(PageReader(page((1...count).map { row($0) })))
     let curves = try #require(reader.attributes["points"])
     let numbers = curves.flatMap { $0.split { " ,".contains($0) } }.map { Double($0) }
     #expect(curves.count == 5)
@@ -125,7 +97,7 @@ import Training
 
   @Test func missingValuesLeaveNoTrace() throws {
     let page = page([row(1, loss: ""), row(2, loss: "nan"), row(3, loss: "0.25"), "4,40,0.0"])
-    let reader = try #require(Reader(page))
+    let reader = try #require(PageReader(page))
     #expect(reader.attributes["points"]?[0].split(separator: " ").count == 3)
     #expect(reader.attributes["points"]?[1].split(separator: " ").count == 1)
     #expect(!page.lowercased().contains("nan") && !page.contains("inf\""))
@@ -133,7 +105,7 @@ import Training
 
   @Test func curvesAreTrueToScale() throws {
     let rows = [row(1, accuracy: 0.2), row(2, accuracy: 0.4), row(3, accuracy: 1)]
-    let reader = try #require(Reader(page(rows)))
+    let reader = try #require(PageReader(page(rows)))
     let curve = try #require(reader.attributes["points"]?[2])
     let points = curve.split(separator: " ").map {
       $0.split(separator: ",").compactMap { Double($0) }
@@ -145,7 +117,7 @@ import Training
 
   @Test func manyClassesAreCutToTheHardest() throws {
     let names = (0..<100).map { "class \($0)" }
-    let reader = try #require(Reader(page([row(1)], classes: names)))
+    let reader = try #require(PageReader(page([row(1)], classes: names)))
     #expect(reader.text.contains("The 40 hardest of 100 classes"))
     #expect(reader.elements.count { $0 == "tr" } == 1 + 40)  // and no matrix
   }
@@ -166,7 +138,7 @@ import Training
       try String(contentsOfFile: "\(path)/\(name)", encoding: .utf8)
     }
     let written = try text("report.html")
-    let reader = try #require(Reader(written))
+    let reader = try #require(PageReader(written))
     let best = try #require(result.best)
     #expect(reader.text.contains("in epoch \(best.epoch)"))
     let recipeText = try text("config.yaml")

@@ -133,6 +133,13 @@ struct Axis {
     return (value - first) / (last - first)
   }
 
+  /// `value` with the digits that ticks `step` apart need.
+  static func label(_ value: Double, _ step: Double) -> String {
+    if value == 0 { return "0" }
+    if !(1e-5..<1e7).contains(step) { return short(value) }
+    return decimal(value, max(0, Int((-log10(step) - 1e-6).rounded(.up))))
+  }
+
   /// At most about eight round epochs in `range`.
   static func wholeTicks(_ range: ClosedRange<Int>) -> [Int] {
     let step = max(1, Int(roundStep(Double(range.count) / 8)))

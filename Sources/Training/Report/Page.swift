@@ -1,6 +1,8 @@
 /// A page that needs nothing else: no script, no font, no picture; light or dark as the reader likes
 /// it. Well-formed XML.
-func page(title: String, _ body: String) -> String {
+///
+/// - Parameter extra: added to the style that all pages have.
+func page(title: String, style extra: String = "", _ body: String) -> String {
   """
   <!DOCTYPE html>
   <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
@@ -8,7 +10,7 @@ func page(title: String, _ body: String) -> String {
   <meta charset="utf-8"/>
   <meta name="viewport" content="width=device-width, initial-scale=1"/>
   <title>\(escaped(title))</title>
-  <style>\(style)</style>
+  <style>\(style)\(extra)</style>
   </head>
   <body>
   <main>

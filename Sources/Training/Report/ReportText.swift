@@ -22,6 +22,9 @@ func escaped(_ text: String) -> String {
 /// `value` with so many digits after the point.
 func decimal(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 
+/// `value` with two significant digits: "0.12", "1.2e-06".
+func short(_ value: Double) -> String { String(format: "%.2g", value) }
+
 /// A share from 0 to 1: "97.8 %".
 func percent(_ share: Double) -> String { decimal(100 * share, 1) + " %" }
 

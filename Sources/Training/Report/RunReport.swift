@@ -135,11 +135,7 @@ package struct RunReport {
     func points(_ value: (MetricsRow) -> Double?) -> [LineChart.Point] {
       rows.compactMap { row in value(row).map { LineChart.Point(epoch: row.epoch, value: $0) } }
     }
-    let plain: (Double, Double) -> String = { value, step in
-      if value == 0 { return "0" }
-      if step < 1e-5 { return String(format: "%.1e", value) }
-      return decimal(value, max(0, Int((-log10(step) - 1e-6).rounded(.up))))
-    }
+    let plain = Axis.label
     let share: (Double, Double) -> String = { value, step in plain(100 * value, 100 * step) + " %" }
     let experts = [
       LineChart(
