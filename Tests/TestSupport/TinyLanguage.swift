@@ -7,7 +7,7 @@ package enum TinyLanguage {
     "cat": "fish", "cow": "grass", "dog": "bones", "fox": "eggs", "hen": "corn", "owl": "mice",
     "pig": "roots", "bee": "sugar",
   ]
-  private static let animals = foods.keys.sorted()
+  package static let animals = foods.keys.sorted()
 
   /// The lines of a `vocab.txt`.
   package static let vocabulary =

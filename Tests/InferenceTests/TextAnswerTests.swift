@@ -1,0 +1,133 @@
+import Data
+import Foundation
+import Inference
+import Layers
+import Models
+import TestSupport
+import Testing
+import Torch
+
+/// Classes of texts and answers to questions, from networks with random weights.
+@Suite(.serialized) @TorchActor struct TextAnswerTests {
+  let folder: TemporaryFolder
+  let vocabulary: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    vocabulary = try folder.write(Array(TinyLanguage.vocabularyText.utf8), to: "vocab.txt")
+  }
+
+  private func model(
+    _ name: String, task: LanguageTask, _ settings: [String: String] = [:],
+    labels: [String]? = nil, reading: TextReading = TextReading()
+  ) throws -> LoadedLanguageModel {
+    let tokenizer = try openTokenizer(at: vocabulary)
+    var all = TinyLanguage.settings(of: name)
+    all["vocabulary"] = "\(tokenizer.vocabularySize)"
+    all["task"] = task.rawValue
+    all.merge(settings) { $1 }
+    var checkpoint = try LanguageCheckpoint.fresh(
+      name, settings: all, generator: Generator(seed: 7))
+    // Weights large enough that every token counts.
+    for entry in checkpoint.model.namedParameters where entry.parameter.tensor.rank == 2 {
+      entry.parameter.replace(entry.parameter.tensor.detached() * 8)
+    }
+    checkpoint.labels = labels
+    checkpoint.reading = reading
+    checkpoint.tokenizer = tokenizer.fingerprint
+    return try LoadedLanguageModel(checkpoint, tokenizer: tokenizer)
+  }
+
+  private let texts = [
+    "the cats like fish .", "hens", "the dogs like bones . the foxs like eggs .", "",
+  ]
+
+  /// What stands beside a text changes nothing, though the batch is filled up to the longest.
+  @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base", "bert_base"])
+  func anAnswerDoesNotDependOnTheBatch(_ name: String) throws {
+    let classifier = try TextClassifier(
+      model(name, task: .classes, ["classes": "3"], labels: ["a", "b", "c"]))
+    let together = try classifier.classify(texts.map { (text: $0, pair: nil) })
+    var firsts: Set<Double> = []
+    for (text, answer) in zip(texts, together) {
+      let alone = try classifier.classify(text)
+      #expect(alone.count == 3)
+      #expect(abs(alone.reduce(0) { $0 + $1.probability } - 1) < 1e-5)
+      for (one, other) in zip(alone, answer.predictions) {
+        #expect(one.label == other.label && abs(one.probability - other.probability) < 1e-5)
+      }
+      firsts.insert(alone[0].probability)
+    }
+    #expect(firsts.count == texts.count, "texts make no difference")
+  }
+
+  @Test func longTextsAreCutAtTheLengthOfTraining() throws {
+    let classifier = try TextClassifier(
+      model("gmlp_base", task: .classes, reading: TextReading(length: 6)))
+    let answers = try classifier.classify([
+      (text: "the cats like", pair: nil), (text: "the cats like fish .", pair: nil),
+      (text: "the cats like bones .", pair: nil),
+    ])
+    // cats is two tokens: <cls> the cat ##s like <sep>
+    #expect(answers.map(\.isCut) == [false, true, true])
+    #expect(answers[1].predictions == answers[2].predictions)
+    #expect(answers[0].predictions == answers[1].predictions)
+    #expect(classifier.label(of: 1) == "1")
+  }
+
+  @Test func aModelOfValuesGivesValues() throws {
+    let classifier = try TextClassifier(model("gmlp_base", task: .classes, ["classes": "1"]))
+    #expect(classifier.givesValues)
+    let values = try classifier.values(of: texts.map { (text: $0, pair: "the cats") })
+    #expect(values.count == texts.count && Set(values.map(\.value)).count > 1)
+  }
+
+  /// A text of many windows: the answer is cut from it as it stands there.
+  @Test func answersStandInTheText() throws {
+    let answerer = try QuestionAnswerer(
+      model("bert_base", task: .span, reading: TextReading(length: 16)))
+    let context = texts.joined(separator: "  ") + " the bees like sugar . the pigs like roots ."
+    let prediction = try answerer.answer("the bees like", in: context, top: 4)
+    #expect(prediction.answers.count == 4)
+    #expect(prediction.text == prediction.answers[0].text)
+    let bytes = Array(context.utf8)
+    for answer in prediction.answers {
+      #expect(String(decoding: bytes[answer.range], as: UTF8.self) == answer.text)
+      #expect(!answer.text.isEmpty)
+    }
+    let again = try answerer.answer("the bees like", in: context, top: 4)
+    #expect(again == prediction)
+  }
+
+  @Test func whatCannotBeIsTold() throws {
+    let classes = try model("gmlp_base", task: .classes)
+    #expect(throws: MingleError.self) { try QuestionAnswerer(classes) }
+    let masked = #expect(throws: MingleError.self) { try MaskFiller(classes) }
+    #expect(masked?.description.contains("mingle predict --text") == true)
+    let answerer = try QuestionAnswerer(model("bert_base", task: .span))
+    #expect(throws: MingleError.self) { try TextClassifier(answerer.model) }
+    let empty = #expect(throws: MingleError.self) { try answerer.answer(" ", in: "the cats") }
+    #expect(empty?.description.contains("the question is empty") == true)
+    #expect(throws: MingleError.self) { try answerer.answer("the cats", in: "\n") }
+    let long = String(repeating: "the cats like ", count: 9)
+    let question = #expect(throws: MingleError.self) { try answerer.answer(long, in: "the cats") }
+    #expect(question?.description.contains("too long") == true)
+    let other = try folder.write(
+      Array((TinyLanguage.vocabularyText + "zebra\n").utf8), to: "other.txt")
+    let tokenizer = try openTokenizer(at: other)
+    #expect(throws: MingleError.self) {
+      try LoadedLanguageModel(classes.checkpoint, tokenizer: tokenizer)
+    }
+  }
+
+  /// Weights that are no numbers end in an error, not in an answer.
+  @Test func damagedWeightsGiveNoAnswer() throws {
+    let damaged = try model("gmlp_base", task: .classes)
+    let parameters = damaged.checkpoint.model.namedParameters
+    let last = try #require(parameters.last)
+    last.parameter.replace(last.parameter.tensor.detached() * Double.nan)
+    let classifier = try TextClassifier(damaged)
+    let error = #expect(throws: MingleError.self) { try classifier.classify("the cats") }
+    #expect(error?.description.contains("no number") == true)
+  }
+}
