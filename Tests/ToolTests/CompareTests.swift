@@ -90,7 +90,7 @@ import Testing
       (two + ", epoch: 1}\n", 64, "run 'b', line 3: the recipe has no key 'epoch'"),
       (two + ", settings: {deph: 1}}\n", 64, "run 'b'"),
       (two + ", batch_size: 0}\n", 64, "run 'b': batch_size is out of range"),
-      (recipe(second: "mixer_s16_224"), 64, "mixer_s16_224: the model does not learn what --task"),
+      (recipe(second: "mixer_s16_224"), 64, "run 'attentive': mixer_s16_224 reads pictures"),
       ("runs: [", 65, "compare.yaml: no valid YAML"),
     ]
     let before = try folder.names()
@@ -111,7 +111,8 @@ import Testing
     let data = try Tool.run(["compare", "compare.yaml", "--output", "out"], in: folder.path)
     #expect(data.status == 64 && data.errors.contains("--data"), "\(data.errors)")
     let tokenizer = try Tool.run(
-      ["compare", "compare.yaml", "--data", "text.txt", "--output", "out"], in: folder.path)
+      ["compare", "compare.yaml", "--task", "mlm", "--data", "text.txt", "--output", "out"],
+      in: folder.path)
     #expect(tokenizer.status == 64 && tokenizer.errors.contains("--tokenizer"))
   }
 }

@@ -28,6 +28,7 @@ import Training
   ) throws -> Comparison {
     let yaml = """
       title: Fish & <chips>
+      task: mlm
       data: \(tiny.folder("text"))
       epochs: \(epochs)
       batch_size: 16
@@ -75,7 +76,7 @@ import Training
     ("[]", "compare.yaml: no comparison"),
     ("{a: b}", "no comparison"),
     (
-      "- {name: a, model: gmlp_base, epoch: 2}", "compare.yaml, run 'a', line 12: the recipe has no"
+      "- {name: a, model: gmlp_base, epoch: 2}", "compare.yaml, run 'a', line 13: the recipe has no"
     ),
     ("- {name: a, model: gmlp_base, epochs: two}", "run 'a': the recipe's 'epochs' cannot be read"),
     ("- {name: a", "compare.yaml: no valid YAML: "),
@@ -89,7 +90,7 @@ import Training
   @Test func aCommonKeyIsChecked() {
     let line = error(more: "batchsize: 3")?.description ?? ""
     #expect(
-      line == "compare.yaml, line 10: the recipe has no key 'batchsize'; "
+      line == "compare.yaml, line 11: the recipe has no key 'batchsize'; "
         + "did you mean 'batch_size'?")
     let none = #expect(throws: MingleError.self) {
       _ = try Comparison(contentsOf: tiny.folder("none.yaml"))
@@ -201,15 +202,12 @@ import Training
     }
   }
 
-  @Test func picturesAndTextAreNotCompared() {
-    let digits = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "../../Sources/MingleTool/Resources/digits.csv.gz").standardizedFileURL.path
-    let small = "{image_size: 8, patch_size: 2, input_channels: 1, sequence_length: 1}"
+  @Test func oneThingIsCompared() {
     let line =
-      error(
-        "- {name: a, model: gmlp_base}\n"
-          + "- {name: b, model: mixer_s16_224, data: \(digits), settings: \(small)}")?
+      error("- {name: a, model: gmlp_base}\n- {name: b, model: mixer_s16_224, task: images}")?
       .description ?? ""
-    #expect(line.hasPrefix("run 'b': "), "\(line)")
+    #expect(line.hasPrefix("run 'b': the runs learn different things: expected mlm, got images"))
+    let model = error("- {name: a, model: mixer_s16_224}")?.description ?? ""
+    #expect(model.hasPrefix("run 'a': mixer_s16_224 reads pictures"), "\(model)")
   }
 }

@@ -65,7 +65,7 @@ import Training
 
   @Test(arguments: [
     ("{tokeniser: a}", "'text.tokeniser'; did you mean 'tokenizer'?"),
-    ("{zzzzzzzz: 1}", "the keys are: cache, corpus, masking, tokenizer, validation"),
+    ("{zzzzzzzz: 1}", "the keys are: cache, columns, corpus, "),
     ("{masking: {rat: 0.1}}", "'text.masking.rat'; did you mean 'rate'?"),
     ("{corpus: {textfield: a}}", "did you mean 'text_field'?"),
     ("{corpus: {document_end: page}}", "text.corpus.document_end"),
@@ -144,10 +144,11 @@ import Training
         return .proceed
       }
       #expect(
-        remarks == [
-          "2 lines with invalid UTF-8, replaced (bad.txt 2)", "1 empty files (empty.txt)",
-          "1 files that are no text (picture.png)",
-        ])
+        remarks
+          == [
+            "2 lines with invalid UTF-8, replaced (bad.txt 2)", "1 empty files (empty.txt)",
+            "1 files that are no text (picture.png)",
+          ].map { "\(recipe.data): \($0)" })
     }
     let refused = try error {
       $0.data = recipe.data

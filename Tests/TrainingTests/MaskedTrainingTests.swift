@@ -119,34 +119,27 @@ import Training
   }
 
   @Test func aRunGoesOnWithItsOwnTokensAlone() throws {
-    func stop(_ name: String) throws {
+    try Trainer(tiny.recipe(), in: run("whole")).run()
+    for name in ["text", "places"] {
       try Trainer(tiny.recipe(), in: run(name)).run { event in
         if case .step = event { .stop } else { .proceed }
       }
     }
-    func refusal(_ name: String) -> String {
-      let error = #expect(throws: MingleError.self) { _ = try Trainer(resuming: run(name)) }
-      return error?.description ?? ""
-    }
-    try stop("tokenizer")
-    try stop("text")
-    let turned = TinyLanguage.vocabulary.prefix(5) + TinyLanguage.vocabulary.dropFirst(5).reversed()
-    try tiny.write(turned.joined(separator: "\n"), to: "vocab.txt")
-    #expect(refusal("tokenizer").contains("vocab.txt: the tokenizer is not the one that the run"))
-    try tiny.write(TinyLanguage.vocabularyText, to: "vocab.txt")
     // As many sequences of other text.
     try tiny.write(TinyLanguage.text(300, seed: 9), to: "text/train.txt")
-    #expect(refusal("text").contains("the data are not those"))
+    let refused = #expect(throws: MingleError.self) { _ = try Trainer(resuming: run("text")) }
+    #expect(refused?.what == "the data are not those that the run began with")
     try tiny.write(TinyLanguage.text(300), to: "text/train.txt")
-    // The same files at another place are as good.
-    for name in ["text", "vocab.txt"] {
-      try FileManager.default.moveItem(atPath: tiny.folder(name), toPath: tiny.folder("my-\(name)"))
-    }
-    let configuration = try tiny.text("runs/text/config.yaml")
-      .replacing("/vocab.txt", with: "/my-vocab.txt")
-      .replacing("data: \(tiny.folder("text"))", with: "data: \(tiny.folder("my-text"))")
-    try tiny.write(configuration, to: "runs/text/config.yaml")
-    #expect(!(try Trainer(resuming: run("text")).run()).wasStopped)
+    // The same text at another place is as good, and the tokenizer is the run's own.
+    try FileManager.default.moveItem(
+      atPath: tiny.folder("text"), toPath: tiny.folder("moved"))
+    try tiny.write("[UNK]\nother\n", to: "vocab.txt")
+    let configuration = try tiny.text("runs/places/config.yaml")
+      .replacing("data: \(tiny.folder("text"))", with: "data: \(tiny.folder("moved"))")
+      .replacing("/cache", with: "/other-cache")
+    try tiny.write(configuration, to: "runs/places/config.yaml")
+    try Trainer(resuming: run("places")).run()
+    #expect(try weights(of: "places") == weights(of: "whole"))
   }
 
   // MARK: - Measuring
@@ -261,7 +254,7 @@ import Training
     let turned = TinyLanguage.vocabulary.prefix(5) + TinyLanguage.vocabulary.dropFirst(5).reversed()
     try tiny.write(turned.joined(separator: "\n"), to: "vocab.txt")
     let other = #expect(throws: MingleError.self) { _ = try Trainer(recipe, in: run("none")) }
-    #expect(other?.what == "the tokenizer is not the one that the weights learned")
+    #expect(other?.what.contains("the tokenizer") == true)
     #expect(!FileManager.default.fileExists(atPath: run("none")))
   }
 }

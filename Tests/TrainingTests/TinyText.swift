@@ -28,6 +28,7 @@ struct TinyText {
 
   func recipe(_ model: String = "gmlp_base") -> Recipe {
     var recipe = Recipe(model: model, data: folder("text"))
+    recipe.task = .mlm
     recipe.settings = TinyLanguage.settings(of: model)
     var text = TextRecipe()
     text.tokenizer = folder("vocab.txt")

@@ -18,7 +18,11 @@ extension Comparison {
   /// - Throws: `MingleError` if the file is missing, is no YAML, or has a key or value that cannot be.
   public init(contentsOf path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw MingleError(.missingInput, "the comparison cannot be read", in: path)
+      let isThere = FileManager.default.fileExists(atPath: path)
+      throw MingleError(
+        .missingInput, isThere ? "the comparison cannot be read" : "no such file", in: path,
+        expected: "a recipe with a list of 'runs'",
+        next: isThere ? nil : "check the path's spelling")
     }
     try self.init(yaml: String(decoding: data, as: UTF8.self), from: path)
   }
