@@ -3,7 +3,7 @@ import Testing
 
 @Suite(.serialized) struct HelpTests {
   static let commands = [
-    "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
+    "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask", "ask",
     "models", "info", "data", "visualize", "tokenizer", "convert", "forward",
     "doctor",
   ]
