@@ -3,9 +3,8 @@ import Testing
 
 @Suite(.serialized) struct HelpTests {
   static let commands = [
-    "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask", "ask",
-    "models", "info", "data", "visualize", "tokenizer", "convert", "forward",
-    "doctor",
+    "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
+    "ask", "models", "info", "data", "visualize", "tokenizer", "convert", "forward", "doctor",
   ]
 
   @Test func aloneShowsHelp() throws {

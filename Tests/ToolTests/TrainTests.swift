@@ -113,6 +113,8 @@ import Testing
     "--precision": "fp32", "--seed": "0", "--workers": "2", "--save-every": "5",
     "--skip-broken": "", "--fast-dev-run": "", "--overfit-batches": "1", "--device": "cpu",
     "--set": "depth=1", "--image-size": "16", "--classes": "2", "--resize-tokens": "interpolate",
+    "--task": "text", "--tokenizer": "vocab.txt", "--text-column": "1", "--pair-column": "2",
+    "--label-column": "3", "--max-length": "9",
   ]
 
   @Test func aRunIsResumedByItsOwnRecipeAlone() throws {

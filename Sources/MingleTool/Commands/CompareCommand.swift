@@ -18,7 +18,7 @@ struct CompareCommand: ParsableCommand {
   @Argument(help: "The comparison: a recipe with a list of 'runs'.")
   var recipe: String
 
-  @Option(help: "What all runs learn, in place of the recipe's: images, mlm, text or questions.")
+  @Option(help: "What all runs learn, in place of the recipe's task.")
   var task: TrainingTask?
 
   @Option(help: "The data, in place of the recipe's.")
