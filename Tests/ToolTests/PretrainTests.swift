@@ -85,7 +85,8 @@ import Testing
     for rehearsal in [["--fast-dev-run"], ["--overfit-batches", "1", "--epochs", "2"]] {
       let outcome = try pretrain(["--tokenizer", "vocab.txt"] + rehearsal)
       #expect(outcome.status == 0, "\(outcome.errors)")
-      #expect(outcome.errors.contains("1 lines with invalid UTF-8, replaced ("), "\(outcome.errors)")
+      #expect(
+        outcome.errors.contains("1 lines with invalid UTF-8, replaced ("), "\(outcome.errors)")
       #expect(try folder.names() == (before + ["cache"]).sorted())
     }
   }
