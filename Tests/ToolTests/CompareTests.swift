@@ -83,11 +83,17 @@ import Testing
   }
 
   @Test func wrongComparisonsLeaveNothing() throws {
-    let two = "runs:\n- {name: a, model: gmlp_base}\n- {name: b, model: gmlp_base"
+    let two = """
+      settings: {sequence_length: 20, depth: 1, dim: 16, ffn_dim: 32}
+      text: {cache: cache}
+      runs:
+      - {name: a, model: gmlp_base}
+      - {name: b, model: gmlp_base
+      """
     let cases: [(String, Int32, String)] = [
       ("epochs: 1\n", 64, "compare.yaml: no comparison"),
       (two + "}\n- {name: a}\n", 64, "two runs have the same name"),
-      (two + ", epoch: 1}\n", 64, "run 'b', line 3: the recipe has no key 'epoch'"),
+      (two + ", epoch: 1}\n", 64, "run 'b', line 5: the recipe has no key 'epoch'"),
       (two + ", settings: {deph: 1}}\n", 64, "run 'b'"),
       (two + ", batch_size: 0}\n", 64, "run 'b': batch_size is out of range"),
       (recipe(second: "mixer_s16_224"), 64, "run 'attentive': mixer_s16_224 reads pictures"),
