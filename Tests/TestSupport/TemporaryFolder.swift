@@ -17,9 +17,12 @@ package final class TemporaryFolder: Sendable {
   package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
   /// Writes a file, a new one also where there is one (which may be mapped), and returns its path.
+  /// Folders above it are made where they are missing.
   @discardableResult
   package func write(_ bytes: [UInt8], to name: String) throws -> String {
     let path = self(name)
+    let parent = URL(fileURLWithPath: path).deletingLastPathComponent()
+    try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
     try? FileManager.default.removeItem(atPath: path)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     return path

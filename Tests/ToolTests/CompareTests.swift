@@ -63,10 +63,10 @@ import Testing
   }
 
   @Test(arguments: [SIGINT, SIGKILL]) func aStoppedComparisonGoesOn(_ signal: Int32) async throws {
-    try write(recipe(epochs: 20), to: "compare.yaml")
+    try write(recipe(epochs: 40), to: "compare.yaml")
     #expect(try compare(["whole"]).status == 0)
     let process = try Tool.start(Self.arguments + ["parts"], in: folder.path)
-    while !FileManager.default.fileExists(atPath: folder("parts/attentive/last/state.json")) {
+    while !FileManager.default.fileExists(atPath: folder("parts/plain/last/state.json")) {
       try #require(process.isRunning)
       try await Task.sleep(for: .milliseconds(5))
     }

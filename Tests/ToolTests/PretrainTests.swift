@@ -85,8 +85,10 @@ import Testing
     for rehearsal in [["--fast-dev-run"], ["--overfit-batches", "1", "--epochs", "2"]] {
       let outcome = try pretrain(["--tokenizer", "vocab.txt"] + rehearsal)
       #expect(outcome.status == 0, "\(outcome.errors)")
+      // Who learns some batches by heart is not validated on that text.
       #expect(
-        outcome.errors.contains("1 lines with invalid UTF-8, replaced ("), "\(outcome.errors)")
+        outcome.errors.contains("1 lines with invalid UTF-8, replaced (")
+          == (rehearsal == ["--fast-dev-run"]), "\(outcome.errors)")
       #expect(try folder.names() == (before + ["cache"]).sorted())
     }
   }

@@ -9,7 +9,7 @@ struct LineChart {
 
   /// The page's colours for curves.
   enum Color: String, CaseIterable {
-    case one, two, three, four
+    case one, two, three, four, five, six
   }
 
   struct Series {

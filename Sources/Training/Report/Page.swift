@@ -29,12 +29,14 @@ private let style = """
   :root {
     color-scheme: light dark;
     --page: #f7f6f3; --card: #ffffff; --ink: #1c2026; --soft: #6a7280; --line: #e5e3de;
-    --one: #2c6bd6; --two: #d9711c; --three: #2f8f5b; --four: #9a4fc4; --on-deep: #ffffff; --pad: 1rem;
+    --one: #2c6bd6; --two: #d9711c; --three: #2f8f5b; --four: #9a4fc4; --five: #b8860b;
+    --six: #c2447a; --on-deep: #ffffff; --pad: 1rem;
   }
   @media (prefers-color-scheme: dark) {
     :root {
       --page: #131519; --card: #1b1e24; --ink: #e9e7e2; --soft: #99a2b0; --line: #2d323b;
-      --one: #6ba4fb; --two: #f0a05a; --three: #5fc48e; --four: #c58ae8; --on-deep: #10131a;
+      --one: #6ba4fb; --two: #f0a05a; --three: #5fc48e; --four: #c58ae8; --five: #d9b44a;
+      --six: #ee85b0; --on-deep: #10131a;
     }
   }
   * { box-sizing: border-box; }
@@ -67,6 +69,8 @@ private let style = """
   .key.two::before { background: var(--two); }
   .key.three::before { background: var(--three); }
   .key.four::before { background: var(--four); }
+  .key.five::before { background: var(--five); }
+  .key.six::before { background: var(--six); }
   svg { display: block; width: 100%; height: auto; }
   svg text { fill: var(--soft); font-size: 11px; }
   svg path { fill: none; stroke: var(--line); }
@@ -76,11 +80,15 @@ private let style = """
   polyline.two { stroke: var(--two); }
   polyline.three { stroke: var(--three); }
   polyline.four { stroke: var(--four); }
+  polyline.five { stroke: var(--five); }
+  polyline.six { stroke: var(--six); }
   circle { stroke: transparent; stroke-width: 12; }
   circle.one { fill: var(--one); }
   circle.two { fill: var(--two); }
   circle.three { fill: var(--three); }
   circle.four { fill: var(--four); }
+  circle.five { fill: var(--five); }
+  circle.six { fill: var(--six); }
   table { border-collapse: separate; border-spacing: 0; }
   th { font-weight: 500; text-align: left; }
   thead th { color: var(--soft); font-size: 0.8rem; }
