@@ -51,13 +51,15 @@ import Training
     #expect(corners.map { $0[0] } == corners.map { $0[0] }.sorted())
   }
 
-  @Test func farDistancesWithoutWeightAreLeftOut() throws {
-    var weights = [Float](repeating: 0, count: 1023)
-    for distance in -16...16 { weights[511 + distance] = 1 }
+  @Test func curvesLeaveOutFarDistancesWithoutWeight() throws {
+    var weights = [Float](repeating: 0, count: 203)
+    for distance in -20...20 { weights[101 + distance] = 1 }  // 33 of 41 are 80 %
     let reader = try #require(PageReader(try page(.distances, [Tensor(weights)])))
-    #expect(reader.text.contains("Beyond ±20, up to ±511"))
+    #expect(reader.text.contains("up to ±20: beyond, up to ±101"))
     let map = try #require(try pictures(reader).first)
-    #expect((map.width, map.height) == (41, 1))
+    #expect((map.width, map.height) == (203, 1))
+    let curve = try #require(reader.attributes["points"]?.first)
+    #expect(curve.split(separator: " ").count == 41)
   }
 
   @Test func picturesShowTheWeights() throws {

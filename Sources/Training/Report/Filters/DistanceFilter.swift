@@ -8,8 +8,8 @@ struct DistanceFilter {
   /// From the distance 1 - n to n - 1.
   let weights: [Float]
 
-  /// The share of a block's energy that the page shows at least.
-  private static let shownEnergy = 0.99
+  /// The share of a block's energy that its curve shows at least.
+  private static let shownEnergy = 0.8
   /// Above so many values a curve tells the lowest and highest of several.
   private static let mostValues = 512
   /// Up to so many values each is a point with a text.
@@ -29,11 +29,11 @@ struct DistanceFilter {
     weights[(tokenCount - 1 - reach)...(tokenCount - 1 + reach)]
   }
 
-  /// The distance within which each of `layers` has nearly all its energy, the sum of squares.
+  /// The distance within which each of `layers` has most of its energy, the sum of squares.
   static func reach(of layers: [DistanceFilter]) -> Int {
     guard let n = layers.map(\.tokenCount).min() else { return 0 }
     let widest = layers.map(\.ownReach).max() ?? 0
-    return min(n - 1, max(8, widest + widest / 4))
+    return min(n - 1, max(16, widest + widest / 4))
   }
 
   private var ownReach: Int {

@@ -89,23 +89,24 @@ public struct FilterReport {
       let layers = filters.layers.map(DistanceFilter.init)
       let reach = DistanceFilter.reach(of: layers)
       let shown = spread(layers, over: Self.mostCurves)
-      let last = (layers.first?.tokenCount ?? 1) - 1
+      let last = (layers.map(\.tokenCount).min() ?? 1) - 1
       let rest =
         reach == last
         ? ""
         : """
-         Beyond ±\(grouped(reach)), up to ±\(grouped(last)), lies less than 1 % of \
-        each block's energy, the sum of squares.
+        <p class="soft">The distances up to ±\(grouped(reach)): beyond, up to ±\(grouped(last)), lies \
+        less than a fifth of each block's energy, the sum of squares.</p>
         """
       return """
         <section>
         <h2>All blocks <span class="soft">first at the top; each by its own largest weight</span></h2>
-        \(try DistanceMap(layers: layers, reach: reach).figure)
+        \(try DistanceMap(layers: layers, reach: last).figure)
         <p class="soft">One weight for each distance: how much the token that stands so far after (right \
-        of 0) or before (left) counts for a token.\(rest)</p>
+        of 0) or before (left) counts for a token.</p>
         </section>
         <section>
         <h2>Block by block\(note(shown.count))</h2>
+        \(rest)
         <div class="charts filters">
         \(shown.map { $0.figure(reach: reach) }.joined(separator: "\n"))
         </div>
