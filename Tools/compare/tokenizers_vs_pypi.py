@@ -201,21 +201,22 @@ def compare_decoding(arguments, vocabulary, package, generator, count):
     return bool(wrong)
 
 
+def children_time():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def speed(arguments, vocabulary, package, rounds=3):
     """Megabytes per second of processor time; the command's includes its start, reading and printing."""
     text = b"".join(pathlib.Path(file).read_bytes() for file in arguments.files)
     lines = text.decode("utf8", "replace").split("\n")
 
-    def children():
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
     ours, theirs = [], []
     for _ in range(rounds):
-        started = children()
+        started = children_time()
         call = [arguments.mingle, "tokenizer", "encode", "--ids", vocabulary]
         subprocess.run(call, input=text, stdout=subprocess.DEVNULL, check=True)
-        ours.append(children() - started)
+        ours.append(children_time() - started)
         started = time.process_time()
         for line in lines:
             package.ids(line)
@@ -239,18 +240,19 @@ def quality(processor, files):
 
 def train(arguments, size):
     with tempfile.TemporaryDirectory() as folder:
-        started = time.monotonic()
+        started = children_time()
         subprocess.run(
             [arguments.mingle, "tokenizer", "train", "--vocabulary", str(size), "--output", f"{folder}/m.model"]
             + ["--data", *arguments.files], check=True,
         )
-        between = time.monotonic()
+        ours, started = children_time() - started, time.process_time()
         sentencepiece.SentencePieceTrainer.train(
             input=arguments.files, model_prefix=f"{folder}/p", vocab_size=size, pad_id=0, unk_id=1,
             bos_id=-1, eos_id=-1, control_symbols=["<cls>", "<sep>", "<mask>"], minloglevel=2,
             max_sentence_length=1 << 30,
         )
-        print(f"trained in {between - started:.1f} s and {time.monotonic() - between:.1f} s by the clock")
+        theirs = time.process_time() - started
+        print(f"{size} pieces: mingle {ours:.1f} s, package {theirs:.1f} s of processor time")
         ours, theirs = (
             sentencepiece.SentencePieceProcessor(model_file=f"{folder}/{name}.model") for name in "mp"
         )
