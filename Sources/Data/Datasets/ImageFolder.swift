@@ -49,6 +49,18 @@ public struct ImageFolder: ImageDataset {
   public func image(at index: Int) throws -> Image { try Image(contentsOf: files[index]) }
 }
 
+/// Whether a folder lies at `path`, and not a file.
+///
+/// - Throws: `MingleError` (`missingInput`) when there is nothing.
+func isFolder(at path: String) throws -> Bool {
+  var isFolder: ObjCBool = false
+  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+    throw MingleError(
+      .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
+  }
+  return isFolder.boolValue
+}
+
 /// What lies directly in a folder, without hidden names.
 struct FolderListing {
   var folders: [String] = []
@@ -56,12 +68,7 @@ struct FolderListing {
 
   init(_ path: String) throws {
     let manager = FileManager.default
-    var isFolder: ObjCBool = false
-    guard manager.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw MingleError(
-        .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-    }
-    guard isFolder.boolValue else {
+    guard try isFolder(at: path) else {
       throw MingleError(.badData, "not a folder", in: path)
     }
     let names: [String]
@@ -71,12 +78,13 @@ struct FolderListing {
       throw MingleError(
         .failed, "the folder cannot be read", in: path, next: "check its permissions")
     }
+    var isInner: ObjCBool = false
     for name in names where !isHidden(name) {
       // A name that ends like a picture's is not looked at: sets have a million of them.
       if FileKind(name) != .other {
         files.append(name)
-      } else if manager.fileExists(atPath: path + "/" + name, isDirectory: &isFolder) {
-        if isFolder.boolValue { folders.append(name) } else { files.append(name) }
+      } else if manager.fileExists(atPath: path + "/" + name, isDirectory: &isInner) {
+        if isInner.boolValue { folders.append(name) } else { files.append(name) }
       } else if name.contains("\u{fffd}") {
         // Left out, it might be a whole class; a dangling link, in contrast, leads nowhere.
         throw MingleError(

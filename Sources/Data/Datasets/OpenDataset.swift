@@ -119,12 +119,7 @@ private struct DatasetSource {
   }
 
   init(_ path: String) throws {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw MingleError(
-        .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-    }
-    self = try isFolder.boolValue ? .folder(path) : .file(path)
+    self = try isFolder(at: path) ? .folder(path) : .file(path)
   }
 }
 

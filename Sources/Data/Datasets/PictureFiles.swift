@@ -8,12 +8,7 @@ import Torch
 /// - Throws: `MingleError` (`missingInput`) when there is nothing; (`badData`) for a folder without
 ///   pictures, or folders nested more than 16 deep.
 public func pictureFiles(at path: String) throws -> [String] {
-  var isFolder: ObjCBool = false
-  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-    throw MingleError(
-      .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-  }
-  guard isFolder.boolValue else { return [path] }
+  guard try isFolder(at: path) else { return [path] }
   let files = try namedLikePictures(below: path, depth: 0)
   guard !files.isEmpty else { throw noSamples(in: path, expected: ".jpg or .png files") }
   return files

@@ -27,12 +27,7 @@ public struct TextCorpus: Sendable {
     var files: [File] = []
     var ignored: [String] = []
     for path in paths {
-      var isFolder: ObjCBool = false
-      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-        throw MingleError(
-          .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-      }
-      if isFolder.boolValue {
+      if try isFolder(at: path) {
         for name in try namesOfFiles(below: path, depth: 0).inByteOrder() {
           let isRows = hasEnding(name, rowEndings)
           if isRows || hasEnding(name, textEndings) {

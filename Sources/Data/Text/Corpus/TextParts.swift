@@ -9,12 +9,7 @@ import Torch
 ///
 /// - Throws: `MingleError` if there is nothing at `path`, or a part is there twice.
 package func textParts(at path: String) throws -> [DatasetSplit: String]? {
-  var isFolder: ObjCBool = false
-  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-    throw MingleError(
-      .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-  }
-  guard isFolder.boolValue else { return nil }
+  guard try isFolder(at: path) else { return nil }
   let listing = try FolderListing(path)
   var parts: [DatasetSplit: String] = [:]
   for name in (listing.folders + listing.files).sorted() {

@@ -54,12 +54,7 @@ public func openTrainingQuestions(
 
 /// The files of a folder by their parts; nil for a single file.
 private func questionFiles(at path: String) throws -> [DatasetSplit: String]? {
-  var isFolder: ObjCBool = false
-  guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-    throw MingleError(
-      .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-  }
-  guard isFolder.boolValue else { return nil }
+  guard try isFolder(at: path) else { return nil }
   var parts: [DatasetSplit: String] = [:]
   for file in try FolderListing(path).files.inByteOrder()
   where file.hasSuffix(".json") || file.hasSuffix(".json.gz") {

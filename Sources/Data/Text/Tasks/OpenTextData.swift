@@ -119,12 +119,7 @@ private struct TextFiles {
   var parts: [DatasetSplit: [String]]?
 
   init(_ path: String) throws {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw MingleError(
-        .missingInput, "no such file or folder", in: path, next: "check the path's spelling")
-    }
-    guard isFolder.boolValue else { return }
+    guard try isFolder(at: path) else { return }
     let listing = try FolderListing(path)
     let tables = listing.files.filter { TableFile.Form($0) != nil }.inByteOrder()
     var parts = try Self.byName(tables, in: path)
