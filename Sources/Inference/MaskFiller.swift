@@ -108,14 +108,15 @@ public final class MaskFiller {
       model.checkpoint.model.maskedLogits(tokens, at: Tensor(places).to(model.device))
     }
     let excluded = Set(tokenizer.special.ids.map { Int($0) })
-    let count = min(max(1, top) + excluded.count, logits.shape[1])
+    let top = min(max(1, top), logits.shape[1])
+    let count = min(top + excluded.count, logits.shape[1])
     let best = logits.softmax().topK(count)
     let probabilities = best.values.array(of: Double.self)
     try model.requireFinite(probabilities)
     let indices = best.indices.array(of: Int.self)
     return places.indices.map { row in
       (row * count..<(row + 1) * count).lazy.map { (indices[$0], probabilities[$0]) }
-        .filter { !excluded.contains($0.0) }.prefix(max(1, top)).map { ($0.0, $0.1) }
+        .filter { !excluded.contains($0.0) }.prefix(top).map { ($0.0, $0.1) }
     }
   }
 

@@ -198,6 +198,24 @@ import Training
     #expect(tokenizer?.description.contains("tokenizer") == true)
   }
 
+  /// More batches than there are: all of them.
+  @Test(arguments: [TrainingTask.text, .questions])
+  func anyNumberOfBatchesIsLearnedByHeart(_ task: TrainingTask) throws {
+    let data = try writePairs()
+    try writeQuestions("squad/train.json", withImpossible: false)
+    var recipe = recipe(
+      task, "gmlp_base", data: task == .text ? data : tiny.folder("squad/train.json"))
+    recipe.settings["sequence_length"] = "24"
+    recipe.epochs = 1
+    let trainer = try Trainer(recipe, in: nil, rehearsal: .overfit(batches: .max))
+    var samples = 0
+    try trainer.run { event in
+      if case .started(let plan) = event { samples = plan.trainingSamples }
+      return .proceed
+    }
+    #expect(samples > 100)
+  }
+
   @Test func longTextsAreCutAndTold() throws {
     let data = try writePairs()
     var recipe = recipe(.text, "gmlp_base", data: data)

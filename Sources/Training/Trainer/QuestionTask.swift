@@ -29,7 +29,7 @@ struct QuestionTask: LanguageLearningTask {
     checkpoint.reading.allowsNone = train.hasImpossible
     let options = recipe.loaderOptions(for: rehearsal)
     if case .overfit(let batches) = rehearsal {
-      train = train.first(batches * recipe.batchSize)
+      train = train.first(min(batches, train.questions.count) * recipe.batchSize)
       test = train
     }
     let encoder = try PairEncoder(carried.tokenizer, length: checkpoint.requiredTextLength())

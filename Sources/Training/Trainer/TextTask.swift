@@ -28,7 +28,8 @@ struct TextTask: LanguageLearningTask {
         task: .classes, tokenizer: carried.tokenizer, target: train.target)
     let options = recipe.loaderOptions(for: rehearsal)
     if case .overfit(let batches) = rehearsal {
-      train = train.subset(Array(0..<min(train.count, batches * recipe.batchSize)))
+      let count = min(batches, train.count) * recipe.batchSize
+      train = train.subset(Array(0..<min(train.count, count)))
       parts = [TextPart(name: "training", examples: train)]
     }
     let encoder = try PairEncoder(carried.tokenizer, length: checkpoint.requiredTextLength())
