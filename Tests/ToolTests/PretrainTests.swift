@@ -180,6 +180,17 @@ import Testing
     #expect(try Tool.run(resume).status == 66)
   }
 
+  /// The run's text for validation belongs to its own data.
+  @Test func otherDataAreMeasuredThemselves() throws {
+    let run = try pretrain([
+      "--tokenizer", "vocab.txt", "--output", "run", "--epochs", "1", "--data", "text/train.txt",
+      "--validation", "text/valid.txt",
+    ])
+    #expect(run.status == 0, "\(run.errors)")
+    let other = try Tool.run(["evaluate", "run", "--data", "none"], in: folder.path)
+    #expect(other.status == 66 && other.errors.contains("none"), "\(other.errors)")
+  }
+
   // MARK: - fill-mask
 
   @Test func masksThatCannotBeFilled() throws {

@@ -25,9 +25,12 @@ extension EvaluateCommand {
   private func maskedReport(_ model: LoadedLanguageModel) throws -> MaskedReport {
     let recipe = try recipe()
     let length = model.checkpoint.model.configuration.sequenceLength
+    let held = holdOut(recipe)
+    var text = recipe?.text ?? TextRecipe()
+    if held == nil { text.validation = nil }  // it belongs to the data of the run
     let sequences = try openSequences(
       at: data, split: split ?? .validation, length: length, tokenizer: model.tokenizer,
-      options: recipe?.text ?? TextRecipe(), holdOut: holdOut(recipe)?.share)
+      options: text, holdOut: held?.share)
     note(sequences.remarks)
     let loader = try MaskedLoader(
       sequences, masking: recipe?.text?.masking ?? Masking(),
