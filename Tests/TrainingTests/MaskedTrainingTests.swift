@@ -118,6 +118,17 @@ import Training
     #expect(try weights(of: "parts") == weights(of: "whole"))
   }
 
+  @Test func aVocabularyOfAnyNameStaysOne() throws {
+    try tiny.write(TinyLanguage.vocabularyText, to: "bert-vocabulary")
+    try tiny.write(#"{"do_lower_case": false}"#, to: "tokenizer_config.json")
+    var recipe = tiny.recipe()
+    recipe.text?.tokenizer = tiny.folder("bert-vocabulary")
+    recipe.epochs = 1
+    try Trainer(recipe, in: run("named")).run()
+    let names = try FileManager.default.contentsOfDirectory(atPath: "\(run("named"))/best")
+    #expect(Set(names).isSuperset(of: ["vocab.txt", "tokenizer_config.json"]))
+  }
+
   @Test func aRunGoesOnWithItsOwnTokensAlone() throws {
     try Trainer(tiny.recipe(), in: run("whole")).run()
     for name in ["text", "places"] {

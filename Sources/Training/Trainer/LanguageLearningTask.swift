@@ -45,7 +45,7 @@ struct CarriedTokenizer {
   /// - Throws: `MingleError` if there is no tokenizer at `path`.
   init(at path: String) throws {
     tokenizer = try openTokenizer(at: path)
-    let isVocabulary = path.hasSuffix(".txt")
+    let isVocabulary = tokenizer is WordPieceTokenizer
     try carry(path, as: isVocabulary ? "vocab.txt" : "tokenizer.model")
     let settings = URL(filePath: path).deletingLastPathComponent()
       .appending(path: "tokenizer_config.json").path
