@@ -30,10 +30,10 @@ public final class QuestionAnswerer {
   /// once is read in windows.
   ///
   /// - Parameters:
-  ///   - top: how many answers are kept besides the best.
+  ///   - top: how many answers are kept, the best among them.
   ///   - windows: how long texts are read.
-  /// - Throws: `MingleError` (`badData`) for an empty question or text, or a question too long; if the network's answer is no
-  ///   number.
+  /// - Throws: `MingleError` (`badData`) for an empty question or text, or a question too long, or if
+  ///   the network's answer is no number.
   public func answer(
     _ question: String, in context: String, top: Int = 5,
     windows options: SQuADWindowOptions = SQuADWindowOptions()
