@@ -107,12 +107,12 @@ extension ComparisonResult {
       title: title,
       """
       <section>
-      <table class="classes">
+      <div class="scroll"><table class="networks">
       <thead><tr>\(head)</tr></thead>
       <tbody>
       \(body.joined(separator: "\n"))
       </tbody>
-      </table>
+      </table></div>
       </section>
       <section class="charts">
       \(charts.map(\.figure).joined(separator: "\n"))

@@ -61,8 +61,9 @@ private let style = """
   .charts { display: grid; gap: 0.75rem; margin-top: 0.75rem;
     grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); }
   figure { margin: 0; padding: 0.9rem 1rem 0.5rem; }
-  figcaption { display: flex; gap: 1rem; align-items: baseline; margin-bottom: 0.4rem; }
-  .key { color: var(--soft); font-size: 0.8rem; }
+  figcaption { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline;
+    margin-bottom: 0.4rem; }
+  .key { color: var(--soft); font-size: 0.8rem; white-space: nowrap; }
   .key::before { content: ""; display: inline-block; width: 0.9rem; height: 3px;
     margin-right: 0.4rem; border-radius: 2px; vertical-align: middle; }
   .key.one::before { background: var(--one); }
@@ -96,6 +97,8 @@ private let style = """
   .classes th, .classes td { padding: 0.25rem var(--pad); }
   .classes td, .classes thead th + th { text-align: right; width: 17%; white-space: nowrap; }
   .classes tbody th { overflow-wrap: anywhere; }
+  .networks th, .networks td { padding: 0.25rem 0.7rem; text-align: right; white-space: nowrap; }
+  .networks th:first-child { text-align: left; }
   .meter { background:
     linear-gradient(var(--one), var(--one)) no-repeat left var(--pad) bottom 2px /
       calc((100% - 2 * var(--pad)) * var(--share) / 100) 3px,
