@@ -88,7 +88,8 @@ private struct FoundAnswer: Encodable {
 func readText(at path: String) throws -> String {
   let data =
     path == "-"
-    ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
+    ? (try? FileHandle.standardInput.readToEnd() ?? Data())
+    : FileManager.default.contents(atPath: path)
   guard let data else {
     throw MingleError(
       .missingInput, "the text cannot be read", in: path, next: "check the path's spelling")
