@@ -32,14 +32,16 @@ public struct Masking: Codable, Hashable, Sendable {
 
   /// - Throws: `MingleError` (`usage`) for shares that cannot be.
   public func validate() throws {
-    for (name, value, isRight) in [
-      ("masking rate", rate, rate > 0 && rate <= 1),
-      ("share of masks", maskShare, maskShare >= 0 && maskShare <= 1),
-      ("share of random tokens", randomShare, randomShare >= 0 && randomShare + maskShare <= 1),
+    let shares = "0 to 1, together at most 1"
+    for (name, value, expected, isRight) in [
+      ("masking rate", rate, "above 0, at most 1", rate > 0 && rate <= 1),
+      ("share of masks", maskShare, shares, maskShare >= 0 && maskShare <= 1),
+      (
+        "share of random tokens", randomShare, shares,
+        randomShare >= 0 && randomShare + maskShare <= 1
+      ),
     ] where !isRight {
-      throw MingleError(
-        .usage, "\(name) out of range", expected: "shares of 0 to 1, together at most 1",
-        got: "\(value)")
+      throw MingleError(.usage, "\(name) out of range", expected: expected, got: "\(value)")
     }
   }
 

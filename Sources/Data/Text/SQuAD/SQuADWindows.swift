@@ -73,13 +73,23 @@ public struct SQuADWindows: Sendable {
     _ data: SQuAD, encoder: PairEncoder, options: SQuADWindowOptions = SQuADWindowOptions(),
     isForTraining: Bool, workers: Int = 1
   ) throws {
+    guard options.questionLimit > 0 else {
+      throw MingleError(
+        .usage, "question_limit is out of range", expected: "at least 1",
+        got: "\(options.questionLimit)")
+    }
     let questionLimit = min(options.questionLimit, encoder.length / 2)
     let room = encoder.length - 3 - questionLimit
+    guard room > 0 else {
+      throw MingleError(
+        .usage, "no room for a text beside its question", expected: "at least 7 tokens",
+        got: "\(encoder.length)", next: "choose a larger length")
+    }
     let stride = options.stride ?? min(128, max(1, room / 2))
-    guard room > 0, stride > 0, options.questionLimit > 0, stride <= room else {
+    guard (1...room).contains(stride) else {
       throw MingleError(
         .usage, "windows that leave out text",
-        expected: "a stride of 1 to \(max(room, 1)): the length of \(encoder.length) less 3 and a "
+        expected: "a stride of 1 to \(room): the length of \(encoder.length) less 3 and a "
           + "question of \(questionLimit)", got: "\(stride)",
         next: "choose a smaller stride or question_limit")
     }
