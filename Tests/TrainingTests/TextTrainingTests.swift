@@ -216,6 +216,21 @@ import Training
     #expect(samples > 100)
   }
 
+  /// A file that is split into two parts is remarked on once.
+  @Test func aFileIsRemarkedOnOnce() throws {
+    let rows = (0..<40).map { "the cats like fish .\t\($0 % 2 == 0 ? "a" : "b")\n" }
+    let bytes =
+      Array(("sentence\tlabel\n" + rows.joined()).utf8) + Array("the \u{e9}".utf8.dropLast())
+    try tiny.folder.write(bytes + Array("\ta\n".utf8), to: "broken.tsv")
+    var remarks: [String] = []
+    let recipe = recipe(.text, "gmlp_base", data: tiny.folder("broken.tsv"))
+    try Trainer(recipe, in: nil, rehearsal: .fastRun).run { event in
+      if case .started(let plan) = event { remarks = plan.remarks }
+      return .proceed
+    }
+    #expect(remarks.count == 1 && remarks.first?.contains("invalid UTF-8") == true, "\(remarks)")
+  }
+
   @Test func longTextsAreCutAndTold() throws {
     let data = try writePairs()
     var recipe = recipe(.text, "gmlp_base", data: data)

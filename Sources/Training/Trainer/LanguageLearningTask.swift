@@ -25,6 +25,12 @@ extension LanguageLearningTask {
   }
 }
 
+/// The remarks about all parts of the data; those about a file that was split into parts come once.
+func withoutRepetitions(_ parts: [(file: [String], own: [String])]) -> [String] {
+  var seen: Set<String> = []
+  return parts.flatMap { part in part.file.filter { seen.insert($0).inserted } + part.own }
+}
+
 /// What a run had saved.
 struct SavedLanguageModel {
   let checkpoint: LanguageCheckpoint

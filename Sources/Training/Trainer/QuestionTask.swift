@@ -48,7 +48,8 @@ struct QuestionTask: LanguageLearningTask {
     data = RunState.DataSummary(
       trainingSamples: learned.windows.count, validationSamples: held.windows.count,
       classNames: [])
-    remarks = learned.remarks + held.remarks
+    remarks = withoutRepetitions(
+      [learned, held].map { ($0.fileRemarks, $0.windowRemarks) })
   }
 
   var unitsPerInput: Int { 1 }
@@ -84,11 +85,16 @@ extension SQuADBatch: LearningBatch {
 
 extension SQuADWindows {
   /// What a user should know about the questions, a line for each kind.
-  package var remarks: [String] {
-    (data.remarks
-      + [
-        (cutQuestions, "questions too long, cut"),
-        (lostAnswers, "answers that no window holds whole"),
-      ].filter { $0.0 > 0 }.map { "\($0) \($1)" }).map { "\(data.name): \($0)" }
+  package var remarks: [String] { fileRemarks + windowRemarks }
+
+  /// What reading the file showed.
+  var fileRemarks: [String] { data.remarks.map { "\(data.name): \($0)" } }
+
+  /// What these questions alone showed, of all that the file holds.
+  var windowRemarks: [String] {
+    [
+      (cutQuestions, "questions too long, cut"),
+      (lostAnswers, "answers that no window holds whole"),
+    ].filter { $0.0 > 0 }.map { "\(data.name): \($0) \($1)" }
   }
 }

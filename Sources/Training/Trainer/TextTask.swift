@@ -45,7 +45,8 @@ struct TextTask: LanguageLearningTask {
     data = RunState.DataSummary(
       trainingSamples: train.count, validationSamples: parts.reduce(0) { $0 + $1.examples.count },
       classNames: checkpoint.labels ?? [])
-    remarks = ([training] + validation.map(\.loader)).flatMap(\.data.remarks)
+    remarks = withoutRepetitions(
+      ([training] + validation.map(\.loader)).map { ($0.data.fileRemarks, $0.data.cutRemarks) })
   }
 
   var unitsPerInput: Int { 1 }
@@ -84,9 +85,14 @@ extension TextBatch: LearningBatch {
 
 extension EncodedExamples {
   /// What a user should know about the texts, a line for each kind.
-  package var remarks: [String] {
-    (examples.report.remarks
-      + (cutCount > 0 ? ["\(cutCount) texts longer than \(encoder.length) tokens, cut"] : []))
-      .map { "\(examples.name): \($0)" }
+  package var remarks: [String] { fileRemarks + cutRemarks }
+
+  /// What reading the file showed.
+  var fileRemarks: [String] { examples.report.remarks.map { "\(examples.name): \($0)" } }
+
+  /// What these texts alone showed, of all that the file holds.
+  var cutRemarks: [String] {
+    cutCount > 0
+      ? ["\(examples.name): \(cutCount) texts longer than \(encoder.length) tokens, cut"] : []
   }
 }
