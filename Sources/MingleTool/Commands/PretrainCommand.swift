@@ -25,7 +25,7 @@ struct PretrainCommand: ParsableCommand {
   @Option(help: "The tokenizer's file: a SentencePiece .model or a vocab.txt.")
   var tokenizer: String?
 
-  @Option(help: "Text to validate on, where the data have no such part.")
+  @Option(help: "Text to validate on, in place of a part of the data.")
   var validation: String?
 
   @Option(help: ArgumentHelp("The share of tokens to mask.", valueName: "share"))
