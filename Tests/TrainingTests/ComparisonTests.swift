@@ -54,6 +54,22 @@ import Training
     return try archive.tensors().mapValues { $0.array(of: Float.self) }
   }
 
+  /// Correlations are no shares, also those of one of several parts.
+  @Test func partsOfTextsAreColumns() throws {
+    let rows = TinyLanguage.text(40).split(separator: "\n")
+      .map { "\($0)\t\($0.contains("cat") ? "yes" : "no")\n" }
+    for part in ["train", "dev_a", "dev_b"] {
+      try tiny.write("sentence\tlabel\n" + rows.joined(), to: "texts/\(part).tsv")
+    }
+    var compared = try comparison("- {name: a, model: gmlp_base}")
+    compared.entries[0].recipe.task = .text
+    compared.entries[0].recipe.data = tiny.folder("texts")
+    let table = try compared.run(in: folder).markdown
+    // Accuracy and macro F1 of both parts, and of all.
+    #expect(table.components(separatedBy: " %").count - 1 == 6, "\(table)")
+    #expect(table.contains("Matthews dev a"))
+  }
+
   @Test func aRunChangesWhatIsCommon() throws {
     let entries = try comparison(
       "- {name: a, model: gmlp_base, epochs: 3}\n"

@@ -71,11 +71,14 @@ public struct ComparisonResult: Encodable, Sendable {
       + row.validation.columns.map { name, value in
         switch name {
         case "perplexity", "exact_match", "f1": decimal(value, 2)
-        case "pearson", "spearman", "matthews": decimal(value, 3)
+        case _ where Self.correlations.contains(where: name.hasPrefix): decimal(value, 3)
         default: decimal(100 * value, 2) + " %"
         }
       } + [grouped(Int(row.unitsPerSecond)), duration(row.seconds)]
   }
+
+  /// The measures that are no shares; of several parts each adds its name.
+  private static let correlations = ["pearson", "spearman", "matthews"]
 
   private func line(_ row: Row) -> String { "| " + cells(row).joined(separator: " | ") + " |" }
 

@@ -51,7 +51,7 @@ public struct TextReport: Codable, Hashable, Sendable {
       ]
     }
     let all = columns("", parts)
-    return parts.count < 2 ? all : all + parts.flatMap { columns("_\($0.name)", [$0]) }
+    return parts.count < 2 ? all : all + parts.flatMap { columns("_\($0.columnName)", [$0]) }
   }
 
   /// The mean over the parts by their numbers of texts; nil where a part has none.
@@ -73,6 +73,11 @@ public struct TextReport: Codable, Hashable, Sendable {
 }
 
 extension TextReport.Part {
+  /// The name without what would end a field of `metrics.csv`.
+  fileprivate var columnName: String {
+    String(name.map { $0 == "," || $0 == "\"" || $0.isNewline ? "_" : $0 })
+  }
+
   /// "spearman 0.861, pearson 0.859, loss 0.0021, 1500 texts", or the tables of classes.
   fileprivate var table: String {
     func number(_ value: Double?) -> String { value.map { decimal($0, 3) } ?? "-" }
