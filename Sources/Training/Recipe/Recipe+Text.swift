@@ -46,6 +46,7 @@ extension Recipe {
     let generator = Generator(seed: seed)
     var checkpoint: LanguageCheckpoint
     if let weights {
+      settings["vocabulary"] = nil  // the weights' own, which the tokenizer must fit
       checkpoint = try .load(
         weights,
         LoadOptions(
