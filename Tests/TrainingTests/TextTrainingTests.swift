@@ -76,6 +76,26 @@ import Training
     #expect(states[0] == states[1] && !states[0].isEmpty)
   }
 
+  @Test func changedTextsAreNotGoneOnWith() throws {
+    let data = try writePairs()
+    var recipe = recipe(.text, "gmlp_base", data: data)
+    recipe.epochs = 2
+    try Trainer(recipe, in: run("changed")).run { event in
+      if case .step = event { .stop } else { .proceed }
+    }
+    let rows = try tiny.text("pairs/train.tsv").replacingOccurrences(of: "cats", with: "dogs")
+    try tiny.write(rows, to: "pairs/train.tsv")
+    let error = #expect(throws: MingleError.self) { try Trainer(resuming: run("changed")) }
+    #expect(error?.kind == .badData || error?.kind == .usage)
+  }
+
+  @Test func oneClassIsNothingToLearn() throws {
+    try tiny.write("sentence\tlabel\nthe cats\tyes\nthe dogs\tyes\n", to: "one.tsv")
+    let recipe = recipe(.text, "gmlp_base", data: tiny.folder("one.tsv"))
+    let error = #expect(throws: MingleError.self) { try Trainer(recipe, in: nil) }
+    #expect(error?.description.contains("same label") == true)
+  }
+
   @Test func validationPartsAreToldApart() throws {
     let data = try writePairs()
     for name in ["matched", "mismatched"] {

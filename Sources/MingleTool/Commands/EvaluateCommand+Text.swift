@@ -9,7 +9,7 @@ extension EvaluateCommand {
   func evaluateText() throws {
     let device = try options.device.start()
     let model = try LoadedLanguageModel(
-      options.weights, tokenizer: text.tokenizer, options.reading.loadOptions(),
+      options.weights, tokenizer: text.tokenizer.file, options.reading.loadOptions(),
       precision: options.precision.value, device: device)
     switch model.task {
     case .masked: try show(maskedReport(model)) { $0.table }

@@ -117,11 +117,7 @@ func loaderOptions(batchSize: Int, skipsBroken: Bool) -> LoaderOptions {
 
 /// How texts to measure on are read.
 struct TextEvaluationOptions: ParsableArguments {
-  @Option(
-    help:
-      "The tokenizer's file, a SentencePiece .model or a vocab.txt; else the one beside the weights."
-  )
-  var tokenizer: String?
+  @OptionGroup var tokenizer: TokenizerOption
 
   @OptionGroup var columns: ColumnOptions
 }

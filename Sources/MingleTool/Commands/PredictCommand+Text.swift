@@ -13,11 +13,7 @@ struct TextArguments: ParsableArguments {
       "The second text, for a model of pairs: one for each --text.", valueName: "text"))
   var pair: [String] = []
 
-  @Option(
-    help:
-      "The tokenizer's file, a SentencePiece .model or a vocab.txt; else the one beside the weights."
-  )
-  var tokenizer: String?
+  @OptionGroup var tokenizer: TokenizerOption
 
   func validate() throws {
     guard pair.isEmpty || pair.count == text.count else {
@@ -31,7 +27,7 @@ extension PredictCommand {
     let device = try options.device.start()
     let classifier = try TextClassifier(
       LoadedLanguageModel(
-        options.weights, tokenizer: texts.tokenizer, options.reading.loadOptions(),
+        options.weights, tokenizer: texts.tokenizer.file, options.reading.loadOptions(),
         precision: options.precision.value, device: device))
     let inputs = texts.text.enumerated().map { index, text in
       (text: text, pair: texts.pair.isEmpty ? nil : texts.pair[index])

@@ -26,7 +26,7 @@ struct TrainCommand: ParsableCommand {
 
   @OptionGroup var options: RunOptions
 
-  @Option(help: "What to learn: images, text or questions; images unless the recipe tells.")
+  @Option(help: "What to learn; images unless the recipe tells.")
   var task: TrainingTask?
 
   @Option(help: "softmax, or sigmoid: a yes or no for each class.")

@@ -3,11 +3,7 @@ import Mingle
 
 /// What the commands that use a language model have in common.
 struct LanguageModelOptions: ParsableArguments {
-  @Option(
-    help:
-      "The tokenizer's file, a SentencePiece .model or a vocab.txt; else the one beside the weights."
-  )
-  var tokenizer: String?
+  @OptionGroup var tokenizer: TokenizerOption
 
   @Option(
     help: ArgumentHelp(
@@ -21,7 +17,7 @@ struct LanguageModelOptions: ParsableArguments {
   func load(_ weights: String) throws -> LoadedLanguageModel {
     let device = try device.start()
     return try LoadedLanguageModel(
-      weights, tokenizer: tokenizer, LoadOptions(model: model), precision: precision.value,
+      weights, tokenizer: tokenizer.file, LoadOptions(model: model), precision: precision.value,
       device: device)
   }
 }

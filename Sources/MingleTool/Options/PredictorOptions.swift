@@ -17,11 +17,11 @@ struct PredictorOptions: ParsableArguments {
   }
 }
 
-/// How many pictures are computed at once.
+/// How many samples are computed at once.
 struct BatchOption: ParsableArguments {
   @Option(
     name: .customLong("batch-size"),
-    help: ArgumentHelp("Pictures computed at once.", valueName: "count"))
+    help: ArgumentHelp("Pictures or texts computed at once.", valueName: "count"))
   var size = 64
 
   func validate() throws {

@@ -1,6 +1,16 @@
 import ArgumentParser
 import Mingle
 
+/// A tokenizer other than the one beside the weights.
+struct TokenizerOption: ParsableArguments {
+  @Option(
+    name: .customLong("tokenizer"),
+    help: ArgumentHelp(
+      "A SentencePiece .model or a vocab.txt; else the one beside the weights.",
+      valueName: "file"))
+  var file: String?
+}
+
 /// How tables of texts are read.
 struct ColumnOptions: ParsableArguments {
   @Option(
@@ -24,11 +34,7 @@ struct ColumnOptions: ParsableArguments {
 
 /// Settings of training on texts.
 struct TextOptions: ParsableArguments {
-  @Option(
-    help:
-      "The tokenizer's file, a SentencePiece .model or a vocab.txt; else the one beside the weights."
-  )
-  var tokenizer: String?
+  @OptionGroup var tokenizer: TokenizerOption
 
   @OptionGroup var columns: ColumnOptions
 
@@ -39,7 +45,7 @@ struct TextOptions: ParsableArguments {
 
   var changes: [RecipeChange] {
     [
-      .text("--tokenizer", tokenizer) { $0.tokenizer = $1 },
+      .text("--tokenizer", tokenizer.file) { $0.tokenizer = $1 },
       .text("--text-column", columns.textColumn) { $0.columns.text = $1 },
       .text("--pair-column", columns.pairColumn) { $0.columns.pair = $1 },
       .text("--label-column", columns.labelColumn) { $0.columns.label = $1 },

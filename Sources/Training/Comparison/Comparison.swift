@@ -54,6 +54,12 @@ public struct Comparison: Sendable {
   /// Builds every network that is still to be begun: a mistake in the last should not be found after
   /// the others have been trained.
   private func check(in folder: String) throws {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder.boolValue {
+      throw MingleError(
+        .usage, "a file is where the comparison's folder should be", in: folder,
+        next: "name another one")
+    }
     let task = entries.first?.recipe.task
     for entry in entries where !isBegun(entry, in: folder) {
       try naming(entry) {

@@ -29,9 +29,9 @@ public struct TextReport: Codable, Hashable, Sendable {
   /// The mean of the parts' Matthews correlations; nil for values.
   public var matthews: Double? { mean { $0.answers?.matthews } }
 
-  /// What the task is judged by: "accuracy", or of values "spearman".
+  /// What the task is judged by: "accuracy", or of values "spearman", -1 where it has no value.
   var headline: (name: String, value: Double) {
-    accuracy.map { ("accuracy", $0) } ?? ("spearman", mean { $0.values?.spearman } ?? 0)
+    accuracy.map { ("accuracy", $0) } ?? ("spearman", mean { $0.values?.spearman } ?? -1)
   }
 
   /// The columns of `metrics.csv`; of several parts each has its own besides those of all.

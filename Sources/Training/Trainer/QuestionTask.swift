@@ -47,7 +47,7 @@ struct QuestionTask: LanguageLearningTask {
     device = try Device(parsing: recipe.device)
     data = RunState.DataSummary(
       trainingSamples: learned.windows.count, validationSamples: held.windows.count,
-      classNames: [])
+      contents: [learned, held].map(\.contentHash))
     remarks = withoutRepetitions(
       [learned, held].map { ($0.fileRemarks, $0.windowRemarks) })
   }

@@ -22,6 +22,11 @@ struct TextTask: LanguageLearningTask {
     let text = recipe.text ?? TextRecipe()
     var (train, parts) = try openTextTrainingData(
       at: recipe.data, columns: text.columns, holdingOut: recipe.holdOut, seed: recipe.seed)
+    if let target = train.target, case .classes(let names) = target, names.count < 2 {
+      throw MingleError(
+        .badData, "all texts have the same label", in: train.name, expected: "two classes or more",
+        got: names.first.map { "'\($0)'" }, next: "name the column of labels with --label-column")
+    }
     checkpoint =
       try start?.checkpoint
       ?? recipe.initialCheckpoint(
@@ -44,7 +49,8 @@ struct TextTask: LanguageLearningTask {
     device = try Device(parsing: recipe.device)
     data = RunState.DataSummary(
       trainingSamples: train.count, validationSamples: parts.reduce(0) { $0 + $1.examples.count },
-      classNames: checkpoint.labels ?? [])
+      classNames: checkpoint.labels ?? [],
+      contents: ([training] + validation.map(\.loader)).map(\.data.contentHash))
     remarks = withoutRepetitions(
       ([training] + validation.map(\.loader)).map { ($0.data.fileRemarks, $0.data.cutRemarks) })
   }

@@ -69,6 +69,9 @@ public struct TextCorpus: Sendable {
 private let textEndings = [".txt", ".text", ".md"]
 private let rowEndings = [".jsonl", ".ndjson"]
 
+/// Whether a file in a folder is text, or rows of it, by its name.
+func isText(_ name: String) -> Bool { hasEnding(name, textEndings + rowEndings) }
+
 private func hasEnding(_ name: String, _ endings: [String]) -> Bool {
   let name = name.lowercased()
   return endings.contains(where: name.hasSuffix)

@@ -12,7 +12,7 @@ package func textParts(at path: String) throws -> [DatasetSplit: String]? {
   guard try isFolder(at: path) else { return nil }
   let listing = try FolderListing(path)
   var parts: [DatasetSplit: String] = [:]
-  for name in (listing.folders + listing.files).sorted() {
+  for name in (listing.folders + listing.files.filter(isText)).sorted() {
     guard let split = DatasetSplit(folder: name.prefix { $0 != "." }) else { continue }
     if let other = parts.updateValue("\(path)/\(name)", forKey: split) {
       throw MingleError(

@@ -46,6 +46,11 @@ public func openTrainingQuestions(
     }
   }
   let all = try SQuAD(parts?[.train] ?? path)
+  guard all.contexts.count > 1 else {
+    throw MingleError(
+      .badData, "a single text cannot be held out", in: all.name,
+      expected: "two texts with questions, or a file named dev", got: "1")
+  }
   let (kept, held) = try stratified(
     [Int](repeating: 0, count: all.contexts.count), classCount: 1, holdingOut: fraction,
     seed: seed, in: all.name)

@@ -57,7 +57,8 @@ public enum TextLabels: Hashable, Sendable {
 
   private static func found(in labels: [String]) -> TextTarget {
     let names = Set(labels)
-    let numbers = names.compactMap { Double($0) }.filter(\.isFinite)
+    // One that is not finite is told when the labels are read.
+    let numbers = names.compactMap { Double($0) }
     let areNumbers = numbers.count == names.count
     if areNumbers, numbers.contains(where: { $0 != $0.rounded() }) { return .value }
     return .classes(names.inClassOrder())
