@@ -72,8 +72,11 @@ def unigram(name, texts, **options):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, num_threads=1, minloglevel=2, **options
     )
-    (FOLDER / f"{name}.model").write_bytes(model.getvalue())
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    proto = messages.ModelProto.FromString(model.getvalue())
+    rules = proto.normalizer_spec
+    rules.normalization_rule_tsv = pathlib.Path(rules.normalization_rule_tsv).name  # no one's folder
+    (FOLDER / f"{name}.model").write_bytes(proto.SerializeToString())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
     for text in texts:
         pieces = processor.encode(text, return_type="proto").pieces
         ids = [piece.id for piece in pieces]
