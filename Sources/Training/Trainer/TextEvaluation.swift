@@ -6,6 +6,7 @@ import Torch
 /// How `model` finds the classes, or the values, of the texts of `loader`.
 ///
 /// - Parameters:
+///   - name: what the report calls these texts.
 ///   - classNames: one for each class; without, their numbers.
 ///   - batchLimit: stops after so many batches; nil takes all.
 ///   - onBatch: told the number of texts done; may throw to stop.
