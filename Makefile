@@ -12,7 +12,7 @@ CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mingle
 export PKG_CONFIG_PATH := $(CACHE)/pkgconfig$(addprefix :,$(PKG_CONFIG_PATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo build test lint docs consumer install clean
+.PHONY: help bootstrap demo build test lint docs consumer bench install clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: bootstrap ## build the documentation of every library into .build/docs
 
 consumer: bootstrap ## build and run a package that depends on Mingle by version
 	@scripts/check-consumer
+
+bench: build ## race Mingle against PyTorch, ONNX Runtime and OpenVINO; RACE="--models NAME ..." chooses
+	@python3 Benchmarks/race --mingle "$(BIN)/mingle" $(RACE)
 
 install: build ## copy `mingle` to PREFIX/bin and libtorch to PREFIX/lib/mingle
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/mingle"

@@ -37,6 +37,6 @@ struct MingleCommand: ParsableCommand {
       CommandGroup(name: "Text", subcommands: [TokenizerCommand.self]),
       CommandGroup(
         name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),
-      CommandGroup(name: "Machine", subcommands: [DoctorCommand.self]),
+      CommandGroup(name: "Machine", subcommands: [DoctorCommand.self, BenchCommand.self]),
     ])
 }

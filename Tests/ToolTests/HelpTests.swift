@@ -5,6 +5,7 @@ import Testing
   static let commands = [
     "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
     "ask", "models", "info", "data", "visualize", "tokenizer", "convert", "forward", "doctor",
+    "bench",
   ]
 
   @Test func aloneShowsHelp() throws {
