@@ -51,7 +51,9 @@ def models(tool, wanted, fail):
         settings = information["configuration"]
         found[full] = {
             "multiply_adds": information["multiply_adds"], "parameters": information["parameters"],
-            "image_size": str(settings["image_size"]), "input_channels": settings["input_channels"]}
+            "image_size": str(settings["image_size"]), "input_channels": settings["input_channels"],
+            # The peers' networks drop nothing.
+            "settings": {key: "0" for key in ("dropout", "drop_path") if settings.get(key)}}
     return found
 
 
@@ -101,7 +103,7 @@ def race(arguments, fail):
 
 
 def rehearse(contest, races):
-    """Starts everybody once, so that the first race finds all programs in memory as later ones do."""
+    """Starts everybody once: the first race shall find all programs in memory, as later ones do."""
     say("starting every contender once")
     item = next((race for race in races if race.mode == "forward"), races[0])
     folder, _ = contest.files(item)

@@ -131,7 +131,8 @@ class Contest:
         return {
             "model": race.model, "weights": f"{folder}/weights.safetensors",
             "input": f"{folder}/input.safetensors", "graphs": str(folder), "batch": race.batch,
-            "precision": race.precision, "mode": race.mode, "threads": self.rules.threads}
+            "precision": race.precision, "mode": race.mode, "threads": self.rules.threads,
+            "settings": self.information[race.model]["settings"]}
 
     def enter(self, name, race, folder, workers, result):
         """Starts a contender, alone on the machine, up to its first prediction or step."""

@@ -177,7 +177,7 @@ class Products:
 
 
 def exported(request, name):
-    """The graph that `prepare.py` wrote for a contender; an error with its reason where it did not."""
+    """The graph `prepare.py` wrote for a contender; an error with the reason where it could not."""
     stem = f"{request['graphs']}/{name}-{'int8' if request['precision'] == 'int8' else 'fp32'}"
     reason = f"{stem}.txt"
     if os.path.exists(reason):

@@ -9,11 +9,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "Tools" / "
 from comparison import classifier_of, randomize  # noqa: E402
 from reference_imports import import_timm  # noqa: E402
 
-from . import as_mlp, vip  # noqa: E402
+from . import as_mlp, hire_mlp, raft_mlp, vip  # noqa: E402
 
 timm = import_timm()
 
-WRITTEN_HERE = {**as_mlp.NETWORKS, **vip.NETWORKS}
+WRITTEN_HERE = {
+    **as_mlp.NETWORKS, **hire_mlp.NETWORKS, **raft_mlp.NETWORKS, **vip.NETWORKS}
 
 
 def has(name):

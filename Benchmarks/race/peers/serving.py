@@ -1,4 +1,4 @@
-"""The peers' side of the protocol that Sources/MingleTool/Bench/MeasurementServer.swift explains."""
+"""The peers' side of what Sources/MingleTool/Bench/MeasurementServer.swift explains.
 
 import json
 import os

@@ -5,10 +5,10 @@ import Mingle
 ///
 /// Whoever compares programs so decides when each computes. Requests, and what the answers hold:
 ///
-///     load    model, weights, input, batch, precision, mode, threads    seconds of the first run
-///     check   output                                                    -
-///     run     iterations                                                seconds of each run
-///     memory                                                            peak_bytes
+///     load    model, weights, settings, input, precision, mode, threads    seconds of the first run
+///     check   output                                                       -
+///     run     iterations                                                   seconds of each run
+///     memory                                                               peak_bytes
 ///
 /// The file `input` has "input" and "labels". `check` writes the first run's "logits", or the "losses"
 /// of the first three steps. What goes wrong is answered as "error".
@@ -20,6 +20,7 @@ struct MeasurementServer {
     var model: String?
     var weights: String?
     var input: String?
+    var settings: [String: String]?
     var precision: String?
     var mode: WorkloadMode?
     var threads: Int?
@@ -87,7 +88,8 @@ struct MeasurementServer {
         expected: Precision.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let checkpoint = try ModelCheckpoint.load(
-      given(request.weights, "weights"), LoadOptions(model: request.model))
+      given(request.weights, "weights"),
+      LoadOptions(model: request.model, settings: request.settings ?? [:]))
     let archive = try openTensorArchive(at: given(request.input, "input"))
     return try Workload(
       checkpoint, images: archive.tensor(named: "input"), labels: archive.tensor(named: "labels"),
