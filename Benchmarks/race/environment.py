@@ -45,39 +45,45 @@ def interpreter():
     wanted = repr((torch_version(), requirements(), sys.version_info[:2]))
     mark = hashlib.sha256(wanted.encode()).hexdigest()
     stamp = folder / "race.stamp"
-    if python.exists() and stamp.exists() and stamp.read_text().split("\n")[0] == mark:
+    if python.exists() and stamp.exists() and stamp.read_text() == mark:
         return python
     print(f"race: making the peers' environment in {folder}; this takes minutes", file=sys.stderr)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    missing = install(python)
-    stamp.write_text("\n".join([mark, *missing]) + "\n")
+    stamp.unlink(missing_ok=True)
+    # What an interrupted run installed stays, unless it was for another Python.
+    subprocess.run([sys.executable, "-m", "venv", *leftovers(python), folder], check=True)
+    install(python)
+    stamp.write_text(mark)
     return python
 
 
-def absent():
-    """Requirements that could not be installed."""
-    return (location() / "race.stamp").read_text().split("\n")[1:-1]
+def leftovers(python):
+    """The option that clears the folder, where its interpreter is not this one's like."""
+    own = "import sys; print(sys.version_info[:2])"
+    try:
+        found = subprocess.run([python, "-c", own], capture_output=True, text=True).stdout.strip()
+    except OSError:
+        found = ""
+    return [] if found == str(sys.version_info[:2]) else ["--clear"]
 
 
 def install(python):
-    """Installs everything; the requirements of single contenders that could not be installed."""
+    """Installs everything; a contender whose packages cannot be installed will be missing."""
 
     def pip(*arguments):
         command = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-        return subprocess.run([*command, *arguments], stdout=sys.stderr).returncode == 0
+        done = subprocess.run([*command, *arguments], cwd=FOLDER, stdout=sys.stderr)
+        return done.returncode == 0
 
     torch = f"torch=={torch_version()}"
     # PyPI's own wheel for Linux brings gigabytes for GPUs, so it comes last.
     ways = [[f"{torch}+cpu"], [f"{torch}+cpu", "--extra-index-url", CPU_WHEELS], [torch]]
     if not any(pip(*way) for way in (ways if sys.platform == "linux" else ways[-1:])):
         sys.exit(f"race: error: pip could not install {torch}")
-    missing = []
     for name, contender in requirements():
         # timm would bring torchvision, whose build is tied to a torch; nothing here needs it.
         if pip(*(["--no-deps"] if name.startswith("timm") else []), name):
             continue
         if not contender:
             sys.exit(f"race: error: pip could not install {name}")
-        missing.append(name)
-    return missing
+        print(f"race: {contender} is out: no {name}", file=sys.stderr)

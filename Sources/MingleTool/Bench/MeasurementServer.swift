@@ -42,6 +42,7 @@ struct MeasurementServer {
     let (decoder, encoder) = (JSONDecoder(), JSONEncoder())
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.withoutEscapingSlashes]
     while let line = readLine() {
       var answer = Answer()
       do {

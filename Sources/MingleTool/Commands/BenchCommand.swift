@@ -26,7 +26,7 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "How many pictures at once.")
   var batchSize = 1
 
-  @Option(help: "What to repeat: forward or step.")
+  @Option(help: "What to repeat.")
   var mode = WorkloadMode.forward
 
   @Option(help: "For how many seconds to repeat it.")
@@ -127,7 +127,7 @@ private struct BenchReport: Encodable {
     func milliseconds(_ seconds: Double) -> String { decimal(1000 * seconds / Double(batch), 2) }
     let share = 100 * operationsPerSecond / possibleOperationsPerSecond
     return """
-      \(model), \(mode.rawValue), batch \(batch), \(precision.rawValue), \(threads) threads, \
+      \(model), \(mode.rawValue), batch \(batch), \(precision.rawValue), \(threads) thread\(threads == 1 ? "" : "s"), \
       \(iterations) times
       \(milliseconds(seconds.median)) ms for each picture (quartiles \
       \(milliseconds(seconds.lowerQuartile)) and \(milliseconds(seconds.upperQuartile))), \
