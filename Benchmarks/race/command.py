@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,7 @@ def race(arguments, fail):
         "remarks": list(machine.remarks(machine.describe(), arguments.precisions))}
     if hasattr(os, "sched_setaffinity"):  # all contenders inherit the same cores
         os.sched_setaffinity(0, machine.cores()[:threads])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     results = []
     environment.cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="race-", dir=environment.cache()) as folder:

@@ -1,4 +1,4 @@
-"""The peers' side of what Sources/MingleTool/Bench/MeasurementServer.swift explains.
+"""The peers' side of what Sources/MingleTool/Bench/MeasurementServer.swift explains."""
 
 import json
 import os
