@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,8 +80,9 @@ def race(arguments, fail):
         os.sched_setaffinity(0, machine.cores()[:threads])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     results = []
-    environment.cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="race-", dir=environment.cache()) as folder:
+    remove_leftovers()
+    prefix = f"race-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=environment.cache()) as folder:
         rules = Rules(
             tool, threads, arguments.rounds, arguments.seconds, tuple(contenders),
             pathlib.Path(folder))
@@ -102,6 +104,15 @@ def race(arguments, fail):
             return 130
     print((arguments.output / "README.md").read_text())
     return 0
+
+
+def remove_leftovers():
+    """Makes the cache's folder, and removes the files of runs that were killed."""
+    environment.cache().mkdir(parents=True, exist_ok=True)
+    for folder in environment.cache().glob("race-*-*"):
+        process = folder.name.split("-")[1]
+        if process.isdigit() and not machine.is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def rehearse(contest, races):

@@ -45,6 +45,16 @@ def remarks(machine, precisions):
             "emulates them, and is slower than fp32.")
 
 
+def is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 class Watch:
     """The CPU time that others took between two moments, in cores.
 
