@@ -7,7 +7,7 @@ from report import MODES, groups
 
 COLOURS = {
     "eager": "#d1603d", "compile": "#e0a458", "onnxruntime": "#4f7cac", "openvino": "#5b8c5a"}
-WIDTH, LEFT, RIGHT = 860, 190, 60
+WIDTH, LEFT, RIGHT = 920, 250, 60
 BAR, GAP, HEAD = 12, 12, 34
 
 

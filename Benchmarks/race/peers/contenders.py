@@ -129,6 +129,9 @@ class OpenVino:
         }
         core = openvino.Core()
         model = core.compile_model(exported(request, "openvino"), "CPU", settings)
+        used = model.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if used != settings["INFERENCE_PRECISION_HINT"]:
+            raise RuntimeError(f"OpenVINO computes in {used} on this processor")
         inference = model.create_infer_request()
         images = load_file(request["input"])["input"]
         return lambda: inference.infer([images], share_inputs=True)[0].copy()
