@@ -12,7 +12,7 @@ import tempfile
 
 from .serving import serve
 
-LEARNING_RATE = 1e-4  # as in Sources/MingleTool/Bench/Workload.swift
+LEARNING_RATE = 1e-6  # as in Sources/MingleTool/Bench/Workload.swift
 
 
 class Eager:
