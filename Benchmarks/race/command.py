@@ -16,7 +16,7 @@ import chart
 import environment
 import machine
 import report
-from contest import Contest, Race, Rules, clear
+from contest import Contest, Race, Rules
 from workers import Failure
 
 PACKAGES = ["torch", "timm", "onnxruntime", "openvino"]
@@ -96,7 +96,7 @@ def race(arguments, fail):
                 write(arguments.output, results, {**facts, "unfinished": number < len(races)})
                 following = races[number] if number < len(races) else None
                 if not following or (following.model, following.batch) != (item.model, item.batch):
-                    clear(rules.folder, item)
+                    contest.clear(item)
         except Failure as failure:
             sys.exit(f"race: error: {failure}")
         except KeyboardInterrupt:

@@ -81,6 +81,7 @@ class Contest:
     def __init__(self, rules, information):
         self.rules = rules
         self.information = information
+        self.made = {}  # graphs and shapes by folder
 
     def files(self, race):
         """Makes what a race needs; the folder, and the shapes of the network's largest products."""
@@ -89,6 +90,9 @@ class Contest:
         wanted = [name for name in ("onnxruntime", "openvino") if name in self.rules.contenders]
         precision = "int8" if race.precision == "int8" else "fp32"
         graphs = [f"{name}-{precision}" for name in wanted] if race.mode == "forward" else []
+        there, shapes = self.made.get(folder, (None, None))
+        if there is not None and there.issuperset(graphs):
+            return folder, shapes
         command = [
             sys.executable, "-m", "peers.prepare", "files", race.model, race.batch, SEED,
             known["image_size"], known["input_channels"], folder, *graphs]
@@ -98,7 +102,15 @@ class Contest:
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()
             raise Failure(f"its files could not be made: {lines[-1] if lines else '?'}")
-        return folder, json.loads(done.stdout)
+        shapes = json.loads(done.stdout)
+        self.made[folder] = ((there or set()).union(graphs), shapes)
+        return folder, shapes
+
+    def clear(self, race):
+        """Removes a race's files: those of a large network with its graphs are gigabytes."""
+        folder = self.rules.folder / f"{race.model}-{race.batch}"
+        self.made.pop(folder, None)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def entrants(self, race):
         """Who can take part."""
@@ -246,8 +258,3 @@ class Contest:
 def drop(name, reason, workers, result):
     workers.pop(name).end()
     result["contenders"][name]["reason"] = reason
-
-
-def clear(folder, race):
-    """Removes a race's files: those of a large network with its graphs are gigabytes."""
-    shutil.rmtree(folder / f"{race.model}-{race.batch}", ignore_errors=True)
