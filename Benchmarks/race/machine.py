@@ -58,7 +58,7 @@ def is_alive(process):
 class Watch:
     """The CPU time that others took between two moments, in cores.
 
-    Own are this process and those whose ids are given, all threads and finished children of theirs.
+    Own are this process and those that it started.
     """
 
     def __init__(self):
@@ -89,7 +89,7 @@ class Watch:
                 continue  # it ended meanwhile
             name = text[text.index("(") + 1:text.rindex(")")]
             fields = text[text.rindex(")") + 2:].split()
-            found[int(entry.name)] = (sum(map(int, fields[11:15])), int(fields[1]), name)
+            found[int(entry.name)] = (sum(map(int, fields[11:13])), int(fields[1]), name)
         return found
 
     def others(self):
