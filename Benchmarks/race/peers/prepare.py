@@ -62,9 +62,12 @@ def onnxruntime_graph(model, images, stem, int8):
     write(plain, lambda path: torch.onnx.export(
         model, (images,), path, dynamo=True, external_data=False, verbose=False))
     if int8:
+        import onnx
         from onnxruntime.quantization import quantize_dynamic
 
-        write(stem.with_suffix(".onnx"), lambda path: quantize_dynamic(str(plain), path))
+        graph = onnx.load(plain)
+        del graph.graph.value_info[:]  # shapes between layers, which quantising changes
+        write(stem.with_suffix(".onnx"), lambda path: quantize_dynamic(graph, path))
 
 
 def openvino_graph(model, images, stem, int8):
