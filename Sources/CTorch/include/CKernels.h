@@ -1,0 +1,82 @@
+// The fused kernels of all-MLP networks on the CPU, in float32: linear layers over the channels or the
+// tokens, with what stands before and after them.
+//
+// Weights are packed once, for the processor that runs. All memory is the caller's; after the first
+// call with some sizes nothing is allocated. Strides count floats; the last dimension is contiguous.
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
+
+/// Channel mixing: `y = activation(f(x) W^T + bias) * gate + residual` for each row, where f is the
+/// normalisation of the row (zero mean, unit variance), if asked for, and then, if `hidden` > 0,
+/// `hiddenActivation(. hiddenWeight^T + hiddenBias)`.
+typedef struct {
+  int64_t rows, depth, hidden, columns;
+  const float *x;             // [rows, depth]
+  int64_t xStride;
+  bool normalizes;
+  float epsilon;
+  const float *hiddenWeight;  // packed by ct_pack_panels, [hidden, depth]
+  const float *hiddenBias;    // [padded hidden]
+  CTActivation hiddenActivation;
+  const float *weight;        // packed by ct_pack_panels, [columns, depth or padded hidden]
+  const float *bias;          // [padded columns] or null
+  CTActivation activation;
+  const float *gate;          // [rows, columns] or null
+  int64_t gateStride;
+  const float *residual;      // [rows, columns] or null; may be y
+  int64_t residualStride;
+  float *y;                   // [rows, columns]; may be x
+  int64_t yStride;
+} CTRowMix;
+
+/// Token mixing: `y = activation(W f(x) + bias) * resultScale * gate + residual` for each matrix of a
+/// batch, where f is the normalisation of each row (if asked for), then `* scale + shift` for each
+/// channel, then, if `hidden` > 0, `hiddenActivation(hiddenWeight . + hiddenBias)`.
+typedef struct {
+  int64_t batch, tokens, channels, hidden, rows;
+  const float *x;             // [batch, tokens, channels]
+  int64_t xBatchStride, xStride;
+  bool normalizes;
+  float epsilon;
+  const float *scale, *shift; // [channels], both or neither
+  const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
+  const float *hiddenBias;    // [hidden]
+  CTActivation hiddenActivation;
+  const float *weight;        // packed by ct_pack_tiles, [rows, tokens or hidden]
+  const float *bias;          // [rows] or null
+  CTActivation activation;
+  const float *resultScale;   // [channels] or null
+  const float *gate;          // [batch, rows, channels] or null; may be y
+  int64_t gateBatchStride, gateStride;
+  const float *residual;      // [batch, rows, channels] or null; may be y
+  int64_t residualBatchStride, residualStride;
+  float *y;                   // [batch, rows, channels]; may be x only with one column panel at a time
+  int64_t yBatchStride, yStride;
+} CTColumnMix;
+
+/// Columns are computed so many at a time: what is padded has a multiple of it.
+int64_t ct_panel_width(void);
+/// Floats that a packed weight [rows, depth] takes.
+int64_t ct_panels_size(int64_t rows, int64_t depth);
+int64_t ct_tiles_size(int64_t rows, int64_t depth);
+/// Packs a row-major weight [rows, depth] for channel mixing.
+void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// Packs a row-major weight [rows, depth] for token mixing.
+void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// 0, or -1 with `ct_last_error` where memory for a thread's work is lacking.
+int ct_mix_rows(const CTRowMix *mix);
+int ct_mix_columns(const CTColumnMix *mix);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,94 @@
+// The kernels, compiled for each kind of processor, and the choice among them when a program starts.
+#include "CKernels.h"
+
+#include "../Support.h"
+#include "Parallel.h"
+#include "Scratch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace ctorch {
+
+/// What `CKernels.h` offers, for one kind of processor.
+struct Kernels {
+  int64_t panelWidth;
+  int64_t (*panelsSize)(int64_t, int64_t);
+  int64_t (*tilesSize)(int64_t, int64_t);
+  void (*packPanels)(const float *, int64_t, int64_t, float *);
+  void (*packTiles)(const float *, int64_t, int64_t, float *);
+  void (*mixRows)(const CTRowMix &);
+  void (*mixColumns)(const CTColumnMix &);
+};
+
+namespace plain {
+#if defined(__aarch64__)
+constexpr int kWidth = 4, kTileRows = 12;
+#else
+constexpr int kWidth = 4, kTileRows = 6;
+#endif
+#include "All.h"
+}  // namespace plain
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+namespace avx2 {
+constexpr int kWidth = 8, kTileRows = 6;
+#include "All.h"
+}  // namespace avx2
+#pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), \
+                             apply_to = function)
+namespace avx512 {
+constexpr int kWidth = 16, kTileRows = 14;
+#include "All.h"
+}  // namespace avx512
+#pragma clang attribute pop
+#endif
+
+/// The widest that this processor has.
+static const Kernels &kernels() {
+  static const Kernels &chosen = [&]() -> const Kernels & {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+      return avx512::kernels;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;
+#endif
+    return plain::kernels;
+  }();
+  return chosen;
+}
+
+}  // namespace ctorch
+
+int64_t ct_panel_width(void) { return ctorch::kernels().panelWidth; }
+
+int64_t ct_panels_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().panelsSize(rows, depth);
+}
+
+int64_t ct_tiles_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().tilesSize(rows, depth);
+}
+
+void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packPanels(weight, rows, depth, packed);
+}
+
+void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packTiles(weight, rows, depth, packed);
+}
+
+int ct_mix_rows(const CTRowMix *mix) {
+  return ctorch::catching([&] { ctorch::kernels().mixRows(*mix); });
+}
+
+int ct_mix_columns(const CTColumnMix *mix) {
+  return ctorch::catching([&] { ctorch::kernels().mixColumns(*mix); });
+}

@@ -1,0 +1,124 @@
+// Token mixing: one or two linear layers over the columns of each matrix of a batch, which lie where
+// they are. No include guard: included once for each kind of processor, after Product.h.
+
+/// Copies kPanel columns of `x` [tokens][channels], normalised or scaled, to a panel
+/// [tokens][kPanel]; zeros where there are no more columns.
+static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
+                      float *panel) {
+  for (int half = 0; half < 2; ++half) {
+    int64_t c = column + half * kWidth;
+    int64_t count = std::clamp<int64_t>(mix.channels - c, 0, kWidth);
+    bool whole = count == kWidth;
+    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
+    Vec scale = mix.scale ? read(mix.scale + c) : splat(1);
+    Vec shift = mix.shift ? read(mix.shift + c) : splat(0);
+    for (int64_t s = 0; s < mix.tokens; ++s) {
+      Vec v = read(x + s * mix.xStride + c);
+      if (of) v = (v - splat(of[s].mean)) * splat(of[s].scale);
+      if (mix.scale) v = fma(v, scale, shift);
+      store(panel + s * kPanel + half * kWidth, v);
+    }
+  }
+}
+
+/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `finish(first
+/// row, rows, tile)` for each tile.
+template <typename Finish>
+INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, const float *panel,
+                          float *results, Finish finish) {
+  int64_t count = tileCount(rows), parts = (depth + kDepth - 1) / kDepth;
+  for (int64_t part = 0; part < parts; ++part) {
+    int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t first = tileStart(rows, count, i);
+      int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
+      float *tile = results + first * kPanel;
+      productOf(height)(weight + (i * depth + start) * kTileRows, panel + start * kPanel,
+                        end - start, tile, part > 0);
+      if (part + 1 == parts) finish(first, height, tile);
+    }
+  }
+}
+
+/// The results of kPanel columns of one matrix.
+static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, int64_t column,
+                     Scratch &scratch) {
+  float *panel = scratch.floats(0, mix.tokens * kPanel);
+  float *results = scratch.floats(1, mix.rows * kPanel);
+  packPanel(mix, mix.x + matrix * mix.xBatchStride, of, column, panel);
+  int64_t depth = mix.tokens;
+  if (mix.hidden > 0) {
+    float *hidden = scratch.floats(2, mix.hidden * kPanel);
+    multiplyPanel(mix.hiddenWeight, mix.hidden, mix.tokens, panel, hidden,
+                  [&](int64_t first, int rows, float *tile) {
+                    for (int r = 0; r < rows; ++r) {
+                      for (int half = 0; half < kPanel; half += kWidth) {
+                        float *p = tile + r * kPanel + half;
+                        store(p, activate(mix.hiddenActivation,
+                                          load(p) + splat(mix.hiddenBias[first + r])));
+                      }
+                    }
+                  });
+    panel = hidden;
+    depth = mix.hidden;
+  }
+  multiplyPanel(mix.weight, mix.rows, depth, panel, results,
+                [&](int64_t first, int rows, const float *tile) {
+    for (int half = 0; half < 2; ++half) {
+      int64_t c = column + half * kWidth, count = std::min<int64_t>(kWidth, mix.channels - c);
+      if (count <= 0) break;
+      bool whole = count == kWidth;
+      auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
+      Vec scale = mix.resultScale ? read(mix.resultScale + c) : splat(1);
+      for (int r = 0; r < rows; ++r) {
+        int64_t row = first + r;
+        Vec y = load(tile + r * kPanel + half * kWidth);
+        if (mix.bias) y += splat(mix.bias[row]);
+        y = activate(mix.activation, y) * scale;
+        if (mix.gate) {
+          y *= read(mix.gate + matrix * mix.gateBatchStride + row * mix.gateStride + c);
+        }
+        if (mix.residual) {
+          y += read(mix.residual + matrix * mix.residualBatchStride + row * mix.residualStride + c);
+        }
+        float *target = mix.y + matrix * mix.yBatchStride + row * mix.yStride + c;
+        if (whole) store(target, y); else storePart(target, y, count);
+      }
+    }
+  });
+}
+
+static void mixColumns(const CTColumnMix &mix) {
+  int64_t panels = panelCount(mix.channels), threads = at::get_num_threads();
+  auto statistics = [&](int64_t matrix, int64_t begin, int64_t end, Moments *of) {
+    const float *x = mix.x + matrix * mix.xBatchStride;
+    for (int64_t s = begin; s < end; ++s) {
+      of[s] = moments(x + s * mix.xStride, mix.channels, mix.epsilon);
+    }
+  };
+  if (mix.batch >= threads) {
+    parallelFor(mix.batch, [&](int64_t matrix) {
+      Scratch &scratch = Scratch::ofThread();
+      auto of = reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
+      if (mix.normalizes) statistics(matrix, 0, mix.tokens, of);
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        mixPanel(mix, matrix, mix.normalizes ? of : nullptr, panel * kPanel, scratch);
+      }
+    });
+    return;
+  }
+  // Few matrices: the threads share each of them.
+  auto of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
+  constexpr int64_t rowsAtOnce = 32;
+  for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
+    if (mix.normalizes) {
+      parallelFor((mix.tokens + rowsAtOnce - 1) / rowsAtOnce, [&](int64_t part) {
+        int64_t begin = part * rowsAtOnce;
+        statistics(matrix, begin, std::min(mix.tokens, begin + rowsAtOnce), of);
+      });
+    }
+    parallelFor(panels, [&](int64_t panel) {
+      mixPanel(mix, matrix, mix.normalizes ? of : nullptr, panel * kPanel, Scratch::ofThread());
+    });
+  }
+}

@@ -1,0 +1,62 @@
+// Work shared by libtorch's own threads.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+
+#if defined(__APPLE__)
+#include <dispatch/dispatch.h>
+#else
+// The pool of GNU's OpenMP, which libtorch loads and `at::parallel_for` uses where a compiler knows
+// OpenMP; this is what the compiler's directive calls.
+extern "C" __attribute__((weak)) void GOMP_parallel(void (*body)(void *), void *context,
+                                                    unsigned threads, unsigned flags);
+#endif
+
+namespace ctorch {
+
+/// Calls `body(i)` for each i below `count`, on as many threads as libtorch has. A thread takes the
+/// next i when it is done with one, so that no thread waits for a slow one for long. What an i
+/// computes must not depend on the thread.
+template <typename Body>
+void parallelFor(int64_t count, Body body) {
+  struct Work {
+    std::atomic<int64_t> next = 0;
+    std::atomic<bool> hasFailed = false;
+    std::exception_ptr failure;
+    int64_t count;
+    Body &body;
+
+    static void run(void *context) {
+      auto &work = *static_cast<Work *>(context);
+      try {
+        for (int64_t i; (i = work.next.fetch_add(1, std::memory_order_relaxed)) < work.count;) {
+          work.body(i);
+        }
+      } catch (...) {
+        if (!work.hasFailed.exchange(true)) work.failure = std::current_exception();
+      }
+    }
+  };
+  Work work{.count = count, .body = body};
+  auto threads = static_cast<unsigned>(std::min<int64_t>(count, at::get_num_threads()));
+  if (threads <= 1 || at::in_parallel_region()) {
+    Work::run(&work);
+#if defined(__APPLE__)
+  } else {
+    dispatch_apply_f(threads, DISPATCH_APPLY_AUTO, &work,
+                     [](void *context, size_t) { Work::run(context); });
+#else
+  } else if (GOMP_parallel != nullptr) {
+    GOMP_parallel(Work::run, &work, threads, 0);
+  } else {
+    Work::run(&work);
+#endif
+  }
+  if (work.failure) std::rethrow_exception(work.failure);
+}
+
+}  // namespace ctorch

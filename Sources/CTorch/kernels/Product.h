@@ -1,0 +1,117 @@
+// The product that every kernel is made of: a tile of kTileRows x kPanel results, kept in registers.
+// No include guard: included once for each kind of processor, after Simd.h.
+//
+// One factor is packed in tiles [K][kTileRows], whose numbers are broadcast, the other in panels
+// [K][kPanel], whose numbers are loaded two registers at a time. Both are read from front to back.
+
+constexpr int kPanel = 2 * kWidth;
+/// How much of K a product takes at once, so that a tile stays in the first and a panel in the
+/// second cache.
+constexpr int64_t kDepth = 384;
+constexpr int kTileSize = kTileRows * kPanel;
+
+/// `result` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile.
+template <int Rows>
+static void product(const float *tile, const float *panel, int64_t depth, float *result,
+                    bool accumulates) {
+  Vec sums[Rows][2];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Rows; ++r) {
+    sums[r][0] = accumulates ? load(result + r * kPanel) : splat(0);
+    sums[r][1] = accumulates ? load(result + r * kPanel + kWidth) : splat(0);
+  }
+#pragma clang loop unroll_count(2)
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec left = load(panel), right = load(panel + kWidth);
+    panel += kPanel;
+#pragma clang loop unroll(full)
+    for (int r = 0; r < Rows; ++r) {
+      Vec x = splat(tile[r]);
+      sums[r][0] = fma(x, left, sums[r][0]);
+      sums[r][1] = fma(x, right, sums[r][1]);
+    }
+    tile += kTileRows;
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Rows; ++r) {
+    store(result + r * kPanel, sums[r][0]);
+    store(result + r * kPanel + kWidth, sums[r][1]);
+  }
+}
+
+typedef void (*Product)(const float *, const float *, int64_t, float *, bool);
+
+template <int... Rows>
+static Product productOf(int rows, std::integer_sequence<int, Rows...>) {
+  static const Product all[] = {product<Rows + 1>...};
+  return all[rows - 1];
+}
+
+/// The product of a tile of `rows` rows, from 1 to kTileRows.
+INLINE Product productOf(int rows) {
+  return productOf(rows, std::make_integer_sequence<int, kTileRows>());
+}
+
+/// Where the i-th of the `count` tiles of `rows` rows begins: all have nearly the same height.
+INLINE int64_t tileStart(int64_t rows, int64_t count, int64_t i) { return rows * i / count; }
+INLINE int64_t tileCount(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+/// Floats from one packed tile to the next: `packColumns` writes a little beyond a tile's end.
+INLINE int64_t tileStride(int64_t depth) { return depth * kTileRows + kWidth; }
+INLINE int64_t panelCount(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+INLINE int64_t padded(int64_t columns) { return panelCount(columns) * kPanel; }
+
+// MARK: Transposition
+
+template <int Distance, bool High, int... Lanes>
+INLINE Vec exchange(Vec a, Vec b, std::integer_sequence<int, Lanes...>) {
+  return __builtin_shufflevector(
+      a, b,
+      ((Lanes & Distance) ? kWidth + Lanes - (High ? 0 : Distance)
+                          : Lanes + (High ? Distance : 0))...);
+}
+
+template <int Distance>
+INLINE void exchangeBlocks(Vec *rows) {
+  constexpr auto lanes = std::make_integer_sequence<int, kWidth>();
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kWidth; ++i) {
+    if (i & Distance) continue;
+    Vec a = rows[i], b = rows[i + Distance];
+    rows[i] = exchange<Distance, false>(a, b, lanes);
+    rows[i + Distance] = exchange<Distance, true>(a, b, lanes);
+  }
+}
+
+/// Turns kWidth rows of kWidth numbers into columns, in registers.
+INLINE void transpose(Vec *rows) {
+  if constexpr (kWidth > 8) exchangeBlocks<kWidth / 2>(rows);
+  if constexpr (kWidth > 4) exchangeBlocks<4>(rows);
+  exchangeBlocks<2>(rows);
+  exchangeBlocks<1>(rows);
+}
+
+/// Writes columns [count][kTileRows] of a tile from rows that `row(r, k)` loads at k, for
+/// `rows` <= kTileRows of them. Columns are written front to back, kWidth floats for each: up to kWidth
+/// floats behind the last are overwritten.
+template <typename Row>
+INLINE void packColumns(int64_t rows, int64_t count, float *tile, Row row) {
+  for (int64_t k = 0; k < count; k += kWidth) {
+    for (int first = 0; first < kTileRows; first += kWidth) {
+      Vec block[kWidth];
+#pragma clang loop unroll(full)
+      for (int r = 0; r < kWidth; ++r) {
+        block[r] = first + r < rows ? row(first + r, k) : splat(0);
+      }
+      transpose(block);
+      int64_t columns = std::min<int64_t>(kWidth, count - k);
+      for (int64_t c = 0; c < columns; ++c) {
+        float *target = tile + (k + c) * kTileRows + first;
+        if (first + kWidth <= kTileRows || kTileRows < kWidth) {
+          store(target, block[c]);
+        } else {
+          storePart(target, block[c], kTileRows - first);
+        }
+      }
+    }
+  }
+}
