@@ -56,6 +56,15 @@ int32_t ct_tensor_device(CTTensor tensor) {
   return static_cast<int32_t>(device.type()) << 8 | (index & 0xff);
 }
 
+void ct_tensor_strides(CTTensor tensor, int64_t *strides) {
+  auto all = ctorch::impl(tensor)->strides();
+  std::copy(all.begin(), all.end(), strides);
+}
+
+const void *ct_tensor_storage(CTTensor tensor) {
+  return ctorch::impl(tensor)->storage().unsafeGetStorageImpl();
+}
+
 int64_t ct_tensor_count(CTTensor tensor) { return ctorch::impl(tensor)->numel(); }
 int ct_tensor_is_contiguous(CTTensor tensor) { return ctorch::impl(tensor)->is_contiguous(); }
 void *ct_tensor_data(CTTensor tensor) { return ctorch::impl(tensor)->mutable_data(); }

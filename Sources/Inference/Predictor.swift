@@ -16,6 +16,8 @@ public final class Predictor {
   public let precision: Precision
   public let device: Device
 
+  private let plan: InferencePlan
+
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
   /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour.
@@ -33,6 +35,8 @@ public final class Predictor {
     self.device = device
     checkpoint.model.move(to: device)
     checkpoint.model.setMode(.evaluation)
+    let model = checkpoint.model
+    plan = InferencePlan(precision: precision) { model.logits($0) }
   }
 
   /// Reads a run's folder (its best weights) or a file of weights.
@@ -94,15 +98,15 @@ public final class Predictor {
 
   /// One number for each class: normalised pictures [B, channels, height, width] -> [B, K] float32.
   public func logits(_ inputs: Tensor) -> Tensor {
-    compute { checkpoint.model.logits(inputs.to(device)) }
+    plan(inputs.to(device))
   }
 
   /// The vectors that enter the classifier: [B, channels, height, width] -> [B, C] float32.
   public func features(_ inputs: Tensor) -> Tensor {
-    compute { checkpoint.model.features(inputs.to(device)) }
-  }
-
-  private func compute(_ body: () -> Tensor) -> Tensor {
-    withoutGradients { withAutocast(precision.autocast, on: device, body) }.to(.float32)
+    withoutGradients {
+      withAutocast(precision.autocast, on: device) {
+        checkpoint.model.features(inputs.to(device))
+      }
+    }.to(.float32)
   }
 }

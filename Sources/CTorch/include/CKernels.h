@@ -38,14 +38,17 @@ typedef struct {
   int64_t yStride;
 } CTRowMix;
 
+/// What is normalised to zero mean and unit variance.
+typedef enum { CT_NO_NORM, CT_ROW_NORM, CT_MATRIX_NORM } CTNormalization;
+
 /// Token mixing: `y = activation(W f(x) + bias) * resultScale * gate + residual` for each matrix of a
-/// batch, where f is the normalisation of each row (if asked for), then `* scale + shift` for each
+/// batch, where f is the normalisation of each row or of the whole matrix (if asked for), then `* scale + shift` for each
 /// channel, then, if `hidden` > 0, `hiddenActivation(hiddenWeight . + hiddenBias)`.
 typedef struct {
   int64_t batch, tokens, channels, hidden, rows;
   const float *x;             // [batch, tokens, channels]
   int64_t xBatchStride, xStride;
-  bool normalizes;
+  CTNormalization normalization;
   float epsilon;
   const float *scale, *shift; // [channels], both or neither
   const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
@@ -59,7 +62,7 @@ typedef struct {
   int64_t gateBatchStride, gateStride;
   const float *residual;      // [batch, rows, channels] or null; may be y
   int64_t residualBatchStride, residualStride;
-  float *y;                   // [batch, rows, channels]; may be x only with one column panel at a time
+  float *y;                   // [batch, rows, channels]; not x
   int64_t yBatchStride, yStride;
 } CTColumnMix;
 

@@ -73,6 +73,10 @@ int32_t ct_tensor_device(CTTensor tensor);
 int64_t ct_tensor_count(CTTensor tensor);
 int ct_tensor_is_contiguous(CTTensor tensor);
 void *ct_tensor_data(CTTensor tensor);
+/// In elements, one for each dimension.
+void ct_tensor_strides(CTTensor tensor, int64_t *strides);
+/// The same for all tensors that share memory.
+const void *ct_tensor_storage(CTTensor tensor);
 int ct_tensor_real(CTTensor tensor, double *value);
 /// How many `CTTensor` references live in this process.
 int64_t ct_live_tensors(void);
@@ -136,4 +140,7 @@ const char *ct_build_description(void);
 #ifdef __cplusplus
 }
 #endif
+
+#include "CKernels.h"
+
 #endif

@@ -88,11 +88,30 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
   });
 }
 
+/// Mean and scale of a whole matrix, of those of its rows' first parts: the mean of the rows' means,
+/// and the mean of their variances plus the variance of their means.
+static void matrixMoments(const CTColumnMix &mix, const float *x, Moments *of) {
+  double total = 0, squares = 0;
+  for (int64_t s = 0; s < mix.tokens; ++s) {
+    of[s] = moments(x + s * mix.xStride, mix.channels, 0);
+    total += of[s].mean;
+  }
+  double mean = total / static_cast<double>(mix.tokens);
+  for (int64_t s = 0; s < mix.tokens; ++s) {
+    squares += 1 / (static_cast<double>(of[s].scale) * of[s].scale) + (of[s].mean - mean) * (of[s].mean - mean);
+  }
+  double variance = squares / static_cast<double>(mix.tokens);
+  float scale = static_cast<float>(1 / std::sqrt(variance + mix.epsilon));
+  std::fill(of, of + mix.tokens, Moments{static_cast<float>(mean), scale});
+}
+
 static void mixColumns(const CTColumnMix &mix) {
   int64_t panels = panelCount(mix.channels), threads = at::get_num_threads();
-  auto statistics = [&](int64_t matrix, int64_t begin, int64_t end, Moments *of) {
+  bool normalizes = mix.normalization != CT_NO_NORM;
+  auto statistics = [&](int64_t matrix, Moments *of) {
     const float *x = mix.x + matrix * mix.xBatchStride;
-    for (int64_t s = begin; s < end; ++s) {
+    if (mix.normalization == CT_MATRIX_NORM) return matrixMoments(mix, x, of);
+    for (int64_t s = 0; s < mix.tokens; ++s) {
       of[s] = moments(x + s * mix.xStride, mix.channels, mix.epsilon);
     }
   };
@@ -100,25 +119,19 @@ static void mixColumns(const CTColumnMix &mix) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
-      if (mix.normalizes) statistics(matrix, 0, mix.tokens, of);
+      if (normalizes) statistics(matrix, of);
       for (int64_t panel = 0; panel < panels; ++panel) {
-        mixPanel(mix, matrix, mix.normalizes ? of : nullptr, panel * kPanel, scratch);
+        mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, scratch);
       }
     });
     return;
   }
   // Few matrices: the threads share each of them.
   auto of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
-  constexpr int64_t rowsAtOnce = 32;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
-    if (mix.normalizes) {
-      parallelFor((mix.tokens + rowsAtOnce - 1) / rowsAtOnce, [&](int64_t part) {
-        int64_t begin = part * rowsAtOnce;
-        statistics(matrix, begin, std::min(mix.tokens, begin + rowsAtOnce), of);
-      });
-    }
+    if (normalizes) statistics(matrix, of);
     parallelFor(panels, [&](int64_t panel) {
-      mixPanel(mix, matrix, mix.normalizes ? of : nullptr, panel * kPanel, Scratch::ofThread());
+      mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, Scratch::ofThread());
     });
   }
 }

@@ -16,8 +16,30 @@ import CTorch
 ///     backward pass captures lives as long as the graph.
 public func customFunction(
   _ inputs: [Tensor],
-  _ forward: ([Tensor]) -> (outputs: [Tensor], backward: @Sendable ([Tensor?]) -> [Tensor?])
+  _ forward:
+    @escaping @Sendable ([Tensor]) -> (
+      outputs: [Tensor], backward: @Sendable ([Tensor?]) -> [Tensor?]
+    )
 ) -> [Tensor] {
+  customFunction(inputs, tag: nil, forward)
+}
+
+/// The same with a `tag` that tells a plan what function it is.
+package func customFunction(
+  _ inputs: [Tensor], tag: (any Sendable)?,
+  _ forward:
+    @escaping @Sendable ([Tensor]) -> (
+      outputs: [Tensor], backward: @Sendable ([Tensor?]) -> [Tensor?]
+    )
+) -> [Tensor] {
+  if let recording = OperatorRecording.current {
+    let run: @Sendable ([Tensor]) -> [Tensor] = { tensors in
+      OperatorRecording.$current.withValue(nil) { withoutGradients { forward(tensors).outputs } }
+    }
+    let outputs = run(inputs)
+    recording.add(.custom(run, tag: tag), inputs, outputs)
+    return outputs
+  }
   let (outputs, backward) = withoutGradients { forward(inputs) }
   var inputPointers = inputs.map { Optional($0.pointer) }
   var outputPointers = outputs.map { Optional($0.pointer) }

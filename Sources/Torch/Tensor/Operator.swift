@@ -43,7 +43,8 @@ package struct Operator: Sendable {
   /// Calls an operator that returns nothing.
   package func run(_ arguments: (any OperatorArgument)?...) { _ = call(arguments) }
 
-  private func call(_ arguments: [(any OperatorArgument)?]) -> [Tensor?] {
+  /// All results in order, nil for undefined ones; lists are flattened.
+  package func call(_ arguments: [(any OperatorArgument)?]) -> [Tensor?] {
     var list = ArgumentList(capacity: arguments.count)
     defer { list.free() }
     for argument in arguments {
@@ -55,7 +56,9 @@ package struct Operator: Sendable {
       ct_call(handle.pointer, list.values, Int32(list.values.count), &results, &count)
     }
     if status != 0 { Engine.fail("\(name): \(Engine.lastError) (\(describe(arguments)))") }
-    return (0..<Int(count)).map { index in results?[index].map(Tensor.init(owning:)) }
+    let tensors = (0..<Int(count)).map { index in results?[index].map(Tensor.init(owning:)) }
+    OperatorRecording.current?.add(.library(self), arguments, tensors)
+    return tensors
   }
 
   private func describe(_ arguments: [(any OperatorArgument)?]) -> String {
@@ -64,7 +67,7 @@ package struct Operator: Sendable {
 }
 
 /// What an operator takes: tensors and lists of them, numbers, sizes, names.
-package protocol OperatorArgument {
+package protocol OperatorArgument: Sendable {
   func append(to list: inout ArgumentList)
 }
 
@@ -145,7 +148,7 @@ extension Array: OperatorArgument where Element: OperatorListElement {
   package func append(to list: inout ArgumentList) { Element.append(self, to: &list) }
 }
 
-package protocol OperatorListElement {
+package protocol OperatorListElement: Sendable {
   static func append(_ elements: [Self], to list: inout ArgumentList)
 }
 

@@ -38,7 +38,7 @@ extension Tensor {
         { Unmanaged<AnyObject>.fromOpaque($0!).release() }, context, &result)
     }
     Engine.check(status, "borrow memory as \(shape) \(dtype.name)")
-    self = Tensor(owned: result, by: "borrow")
+    self = Tensor(owned: result, by: "borrow").forgotten()
   }
 
   /// Uninitialised memory.
@@ -50,13 +50,14 @@ extension Tensor {
       ct_tensor_empty(sizes, rank, dtype.rawValue, device.orMeta.code, &result)
     }
     Engine.check(status, "allocate \(shape) \(dtype.name) on \(device)")
-    return Tensor(owned: result, by: "empty")
+    return Tensor(owned: result, by: "empty").forgotten()
   }
 
   /// The bytes in row-major order, on the CPU; a view or a device's tensor is copied first.
   public func withUnsafeBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws -> Result
   ) rethrows -> Result {
+    OperatorRecording.current?.read(self)
     let source = device == .cpu && isContiguous ? self : self.detached().to(.cpu).contiguous()
     return try withExtendedLifetime(source) {
       try body(UnsafeRawBufferPointer(start: ct_tensor_data(source.pointer), count: byteCount))
@@ -81,9 +82,16 @@ extension Tensor {
 
   /// The only element, as a number.
   public var item: Double {
+    OperatorRecording.current?.read(self)
     var value = 0.0
     Engine.check(ct_tensor_real(pointer, &value), "item of \(self)")
     return value
+  }
+
+  /// Itself, which no operator made.
+  private func forgotten() -> Tensor {
+    OperatorRecording.current?.forget(self)
+    return self
   }
 
   init(owned pointer: CTTensor?, by operation: @autoclosure () -> String) {

@@ -41,7 +41,7 @@ package struct ChannelShift: Sendable, Hashable {
     precondition(
       padding != .reflect || largestOffset < length,
       "a map of \(x.shape) cannot be reflected over \(largestOffset) positions")
-    return customFunction([x]) { inputs in
+    return customFunction([x], tag: self) { inputs in
       ([moved(inputs[0], direction: 1, padding)], { [$0[0].map(adjoint)] })
     }[0]
   }

@@ -1,0 +1,75 @@
+import Torch
+
+/// What the recorded calls of some operators mean.
+extension PlanCall {
+  var isProduct: Bool { name == "aten::mul.Tensor" }
+
+  /// A sum without a factor.
+  var isSum: Bool {
+    name == "aten::add.Tensor"
+      && (isAbsent(2) || literal(2, as: Double.self) == 1 || literal(2, as: Int.self) == 1)
+  }
+
+  /// Of a product with a number: the number.
+  var factor: Double? {
+    switch name {
+    case "aten::mul.Scalar": literal(1, as: Double.self)
+    case "aten::div.Scalar": literal(1, as: Double.self).map { 1 / $0 }
+    default: nil
+    }
+  }
+
+  var activation: KernelActivation? {
+    switch name {
+    case "aten::gelu": literal(1, as: String.self) == "tanh" ? .geluTanh : .gelu
+    case "aten::relu": .relu
+    case "aten::silu": .silu
+    default: nil
+    }
+  }
+
+  var layerNorm: (x: Int, width: Int, weight: Tensor?, bias: Tensor?, epsilon: Double)? {
+    guard name == "aten::layer_norm", let x = value(0), let widths = literal(1, as: [Int].self),
+      widths.count == 1, isAbsent(2) || constant(2) != nil, isAbsent(3) || constant(3) != nil,
+      let epsilon = literal(4, as: Double.self)
+    else { return nil }
+    return (x, widths[0], constant(2), constant(3), epsilon)
+  }
+
+  var groupNorm: (x: Int, groups: Int, weight: Tensor?, bias: Tensor?, epsilon: Double)? {
+    guard name == "aten::group_norm", let x = value(0), let groups = literal(1, as: Int.self),
+      isAbsent(2) || constant(2) != nil, isAbsent(3) || constant(3) != nil,
+      let epsilon = literal(4, as: Double.self)
+    else { return nil }
+    return (x, groups, constant(2), constant(3), epsilon)
+  }
+
+  /// Of a convolution: whether there are no padding, dilation or groups.
+  var isPlainConvolution: Bool {
+    literal(4, as: [Int].self) == [0, 0] && literal(5, as: [Int].self) == [1, 1]
+      && literal(6, as: Int.self) == 1
+  }
+
+  /// Of a convolution: along height and width.
+  var stride: [Int]? { literal(3, as: [Int].self) }
+}
+
+extension OperatorRecording.Call {
+  /// Swift code that makes `result` of `input`.
+  static func custom(
+    _ run: @escaping @Sendable ([Tensor]) -> [Tensor], _ input: Int, _ result: Int,
+    _ shape: [Int], isView: Bool
+  ) -> OperatorRecording.Call {
+    OperatorRecording.Call(
+      operation: .custom(run, tag: nil), arguments: [.value(input)], results: [result],
+      kinds: [OperatorRecording.ValueKind(shape: shape, dtype: .float32, isView: isView)])
+  }
+}
+
+extension Tensor {
+  /// One number for each of `width` channels, or one for all, without other dimensions: [C] or [1].
+  func vector(_ width: Int) -> Tensor? {
+    guard count == 1 || (count == width && rank > 0 && shape[rank - 1] == width) else { return nil }
+    return reshaped([count])
+  }
+}

@@ -1,0 +1,133 @@
+import Torch
+
+/// One thing that a plan does: an operator's call as it was recorded, or a fused kernel that does the
+/// work of several.
+enum PlanStep {
+  case call(OperatorRecording.Call)
+  case rows(RowStep)
+  case columns(ColumnStep)
+
+  /// The numbered tensors that it reads.
+  var inputs: [Int] {
+    switch self {
+    case .call(let call): call.arguments.flatMap(\.numbers)
+    case .rows(let step): [step.x] + [step.gate, step.residual].compactMap(\.self)
+    case .columns(let step): [step.x] + [step.gate, step.residual].compactMap(\.self)
+    }
+  }
+
+  /// The numbered tensors that it makes.
+  var outputs: [Int] {
+    switch self {
+    case .call(let call): call.results.compactMap(\.self)
+    case .rows(let step): [step.output]
+    case .columns(let step): [step.output]
+    }
+  }
+}
+
+extension OperatorRecording.Argument {
+  var numbers: [Int] {
+    switch self {
+    case .value(let number): [number]
+    case .values(let items):
+      items.compactMap { if case .value(let number) = $0 { number } else { nil } }
+    default: []
+    }
+  }
+}
+
+/// A linear layer with what follows it: `activation(x W^T + b)`.
+struct PlannedLayer {
+  /// [O, I]
+  var weight: Tensor
+  /// [O]
+  var bias: Tensor?
+  var activation = KernelActivation.identity
+
+  /// What the layer computes of `x * scale`, for a scale [I].
+  mutating func absorb(inputScale scale: Tensor) { weight = weight * scale.reshaped([-1]) }
+
+  /// What the layer computes of `x + shift`, for a shift [I].
+  mutating func absorb(inputShift shift: Tensor) {
+    add(toBias: weight.matmul(shift.expanded([weight.shape[1]]).contiguous()))
+  }
+
+  /// The layer's results times `scale` [O] or [1]; only where nothing follows it yet.
+  mutating func absorb(resultScale scale: Tensor) {
+    weight = weight * scale.unsqueezed(1)
+    bias = bias.map { $0 * scale }
+  }
+
+  /// The layer's results plus `shift` [O] or [1]; only where nothing follows it yet.
+  mutating func add(toBias shift: Tensor) {
+    bias = (bias ?? .zeros([weight.shape[0]])) + shift
+  }
+
+  /// With weights rounded to `dtype`.
+  func rounded(to dtype: DType?) -> PlannedLayer {
+    guard let dtype else { return self }
+    var layer = self
+    layer.weight = weight.to(dtype).to(.float32)
+    return layer
+  }
+}
+
+/// What ``RowMix`` will do: `activation(f(x) W^T + b) * gate + residual`.
+struct RowStep {
+  var x: Int
+  /// Of the normalisation of each row; nil for none.
+  var epsilon: Double?
+  var hidden: PlannedLayer?
+  var layer: PlannedLayer
+  var gate: Int?
+  var residual: Int?
+  var output: Int
+  var origin: WeightOrigin
+}
+
+/// What ``ColumnMix`` will do: `activation(W f(x) + b) * resultScale * gate + residual`.
+struct ColumnStep {
+  var x: Int
+  var normalization = ColumnMix.Normalization.none
+  /// What follows the normalisation: `* scale + shift` for each channel, both [C].
+  var affine: (scale: Tensor, shift: Tensor)?
+  var hidden: PlannedLayer?
+  var layer: PlannedLayer
+  /// [C]
+  var resultScale: Tensor?
+  var gate: Int?
+  var residual: Int?
+  var output: Int
+  /// The number of channels C.
+  let channels: Int
+  var origin: WeightOrigin
+}
+
+/// What a step's weights were made of: steps of two plans with the same origin share packed weights.
+struct WeightOrigin {
+  private(set) var key: String
+  /// Keeps the constants, so that no others get their addresses.
+  private(set) var constants: [Tensor] = []
+
+  init(_ name: String, _ constants: Tensor?...) {
+    key = ""
+    add(name, constants)
+  }
+
+  mutating func add(_ name: String, _ constants: Tensor?...) { add(name, constants) }
+
+  /// Those of a hidden layer before this one's.
+  mutating func prepend(_ other: WeightOrigin) {
+    key = "(\(other.key))\(key)"
+    constants += other.constants
+  }
+
+  private mutating func add(_ name: String, _ tensors: [Tensor?]) {
+    key += " " + name
+    for case let tensor? in tensors {
+      key += " \(tensor.memory) \(tensor.shape) \(tensor.strides)"
+      constants.append(tensor)
+    }
+  }
+}
