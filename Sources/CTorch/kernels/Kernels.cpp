@@ -10,6 +10,10 @@
 #include <cstring>
 #include <utility>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace ctorch {
 
 /// What `CKernels.h` offers, for one kind of processor.
@@ -29,6 +33,8 @@ constexpr int kWidth = 4, kTileRows = 12;
 #else
 constexpr int kWidth = 4, kTileRows = 6;
 #endif
+typedef float Estimate __attribute__((ext_vector_type(kWidth)));
+static inline Estimate reciprocalEstimate(Estimate x) { return 1.0f / x; }
 #include "All.h"
 }  // namespace plain
 
@@ -36,6 +42,7 @@ constexpr int kWidth = 4, kTileRows = 6;
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 namespace avx2 {
 constexpr int kWidth = 8, kTileRows = 6;
+static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
 #include "All.h"
 }  // namespace avx2
 #pragma clang attribute pop
@@ -44,6 +51,7 @@ constexpr int kWidth = 8, kTileRows = 6;
                              apply_to = function)
 namespace avx512 {
 constexpr int kWidth = 16, kTileRows = 14;
+static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 #include "All.h"
 }  // namespace avx512
 #pragma clang attribute pop

@@ -40,10 +40,12 @@ static void multiply(const RowTiles &tiles, const float *packed, int64_t tileSiz
   int64_t parts = (depth + kDepth - 1) / kDepth;
   for (int64_t part = 0; part < parts; ++part) {
     int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
+    const float *next = panel + end * kPanel;
     for (int64_t i = 0; i < tiles.count; ++i) {
+      const float *share = next + (end - start) * kPanel * i / tiles.count;
       productOf(tiles.height(i))(packed + i * tileSize + start * kTileRows,
                                  panel + start * kPanel, end - start, results + i * resultSize,
-                                 accumulates || part > 0);
+                                 accumulates || part > 0, share);
     }
   }
 }

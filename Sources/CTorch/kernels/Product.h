@@ -10,10 +10,11 @@ constexpr int kPanel = 2 * kWidth;
 constexpr int64_t kDepth = 384;
 constexpr int kTileSize = kTileRows * kPanel;
 
-/// `result` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile.
+/// `result` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile. Meanwhile it
+/// brings a cache line for each of `depth` from `next` on into the second cache.
 template <int Rows>
 static void product(const float *tile, const float *panel, int64_t depth, float *result,
-                    bool accumulates) {
+                    bool accumulates, const float *next) {
   Vec sums[Rows][2];
 #pragma clang loop unroll(full)
   for (int r = 0; r < Rows; ++r) {
@@ -22,6 +23,8 @@ static void product(const float *tile, const float *panel, int64_t depth, float 
   }
 #pragma clang loop unroll_count(2)
   for (int64_t k = 0; k < depth; ++k) {
+    __builtin_prefetch(next, 0, 2);
+    next += 16;
     Vec left = load(panel), right = load(panel + kWidth);
     panel += kPanel;
 #pragma clang loop unroll(full)
@@ -39,7 +42,7 @@ static void product(const float *tile, const float *panel, int64_t depth, float 
   }
 }
 
-typedef void (*Product)(const float *, const float *, int64_t, float *, bool);
+typedef void (*Product)(const float *, const float *, int64_t, float *, bool, const float *);
 
 template <int... Rows>
 static Product productOf(int rows, std::integer_sequence<int, Rows...>) {

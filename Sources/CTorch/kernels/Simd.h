@@ -45,54 +45,61 @@ INLINE float sum(Vec v) {
   return lanes[0];
 }
 
-/// e^x within 2 units in the last place, for x in [-87, 88]; what is outside counts as its end.
-INLINE Vec exp(Vec x) {
-  x = min(max(x, splat(-87.0f)), splat(88.0f));
-  // x = n ln 2 + r; adding 1.5 * 2^23 rounds x / ln 2 to an integer in the last bits.
+/// 1 / x within 2^-22, for x that are neither huge nor tiny.
+INLINE Vec reciprocal(Vec x) {
+  Vec y = reciprocalEstimate(x);
+  return fma(y, fma(-x, y, splat(1.0f)), y);
+}
+
+/// 2^x within 2e-7 of itself, for x in [-110, 127]; what is outside counts as its end. Smaller results
+/// would become denormal numbers in a product, which cost a hundred times as much.
+INLINE Vec powerOfTwo(Vec x) {
+  x = min(max(x, splat(-110.0f)), splat(127.0f));
+  // x = n + r; adding 1.5 * 2^23 rounds x to an integer in the last bits.
   const Vec rounder = splat(12582912.0f);
-  Vec shifted = fma(x, splat(1.44269504f), rounder);
-  Vec n = shifted - rounder;
-  Vec r = fma(n, splat(-0.693359375f), x);
-  r = fma(n, splat(2.12194440e-4f), r);
-  // Taylor's coefficients of e^r to r^7, for |r| <= ln 2 / 2.
-  Vec p = splat(1.0f / 5040);
-  p = fma(p, r, splat(1.0f / 720));
-  p = fma(p, r, splat(1.0f / 120));
-  p = fma(p, r, splat(1.0f / 24));
-  p = fma(p, r, splat(1.0f / 6));
-  p = fma(p, r, splat(0.5f));
-  p = fma(p, r, splat(1.0f));
-  p = fma(p, r, splat(1.0f));
+  Vec shifted = x + rounder;
+  Vec r = x - (shifted - rounder);
+  // The polynomial in r of least relative error for |r| <= 1/2.
+  Vec p = splat(0.0013276472f);
+  p = fma(p, r, splat(0.00967554133f));
+  p = fma(p, r, splat(0.0555071327f));
+  p = fma(p, r, splat(0.240221197f));
+  p = fma(p, r, splat(0.693146967f));
+  p = fma(p, r, splat(1.00000007f));
   return bits(bits(p) + (bits(shifted) << 23));
 }
 
-/// The normal distribution function, and its density times sqrt(2 pi): Abramowitz and Stegun 7.1.26,
-/// whose exponential is the density's own. Absolute error of the former below 1e-7.
+INLINE Vec exp(Vec x) { return powerOfTwo(x * splat(1.44269504f)); }
+
+/// Of the normal distribution: e^(-x^2 / 2), and the probability of what is further out than |x| on one
+/// side, by Abramowitz and Stegun 7.1.26, whose exponential is the former. Absolute error of the
+/// latter below 1.5e-7.
 struct Normal {
-  Vec distribution, bell;
+  Vec bell, tail;
 };
 
 INLINE Normal normal(Vec x) {
-  Vec magnitude = __builtin_elementwise_abs(x);
-  Vec bell = exp(x * x * splat(-0.5f));
-  // 0.3275911 / sqrt(2)
-  Vec t = splat(1.0f) / fma(magnitude, splat(0.231641888f), splat(1.0f));
-  Vec p = splat(1.061405429f);
-  p = fma(p, t, splat(-1.453152027f));
-  p = fma(p, t, splat(1.421413741f));
-  p = fma(p, t, splat(-0.284496736f));
-  p = fma(p, t, splat(0.254829592f));
-  Vec tail = splat(0.5f) * p * t * bell;
-  return {x < splat(0.0f) ? tail : splat(1.0f) - tail, bell};
+  Vec bell = powerOfTwo(x * x * splat(-0.721347520f));  // -1 / (2 ln 2)
+  // 0.3275911 / sqrt(2); the coefficients are halved.
+  Vec t = reciprocal(fma(__builtin_elementwise_abs(x), splat(0.231641888f), splat(1.0f)));
+  Vec p = splat(0.5307027145f);
+  p = fma(p, t, splat(-0.7265760135f));
+  p = fma(p, t, splat(0.7107068705f));
+  p = fma(p, t, splat(-0.142248368f));
+  p = fma(p, t, splat(0.127414796f));
+  return {bell, p * t * bell};
 }
 
 /// x Phi(x)
-INLINE Vec gelu(Vec x) { return x * normal(x).distribution; }
+INLINE Vec gelu(Vec x) {
+  return max(x, splat(0.0f)) - __builtin_elementwise_abs(x) * normal(x).tail;
+}
 
 /// The derivative of `gelu`: Phi(x) + x phi(x).
 INLINE Vec geluSlope(Vec x) {
   Normal n = normal(x);
-  return fma(x * n.bell, splat(0.398942280f), n.distribution);
+  Vec distribution = x < splat(0.0f) ? n.tail : splat(1.0f) - n.tail;
+  return fma(x * n.bell, splat(0.398942280f), distribution);
 }
 
 INLINE Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }

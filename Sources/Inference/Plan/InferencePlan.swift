@@ -11,18 +11,27 @@ import Torch
 /// The first input of each shape is also computed as it was written, operator by operator. What was
 /// called becomes the plan, if the plan's result agrees; where it does not, or where the computation
 /// depends on its input's values (as routing to experts does), that shape is computed as written.
-/// Weights must not change afterwards.
+/// Weights must not change afterwards. Not for use from two threads at once.
 public final class InferencePlan {
   public let precision: Precision
 
+  /// How samples of one shape are computed, so many at once.
+  private enum Way {
+    case asWritten
+    /// All at once, by a plan for so many; single ones by a plan for one.
+    case together(PlannedRun, single: PlannedRun)
+    /// One after the other: its memory is small enough for the caches.
+    case oneByOne(PlannedRun)
+  }
+
   private let forward: (Tensor) -> Tensor
   private let weights = PackedWeights()
-  /// By shape; nil where there is no plan.
-  private var runs: [[Int]: PlannedRun?] = [:]
+  private var ways: [[Int]: Way] = [:]
   /// Shapes by their last use, the latest at the end.
   private var recent: [[Int]] = []
 
-  /// - Parameter forward: the same operators for each input of one shape.
+  /// - Parameter forward: the same operators for each input of one shape, and for each sample (the
+  ///   first dimension) the same result whatever the others are.
   public init(precision: Precision = .float32, _ forward: @escaping (Tensor) -> Tensor) {
     self.precision = precision
     self.forward = forward
@@ -30,39 +39,77 @@ public final class InferencePlan {
 
   /// The result in float32, for an input on any device.
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    guard input.device == .cpu, input.dtype == .float32 else { return plain(input) }
+    guard input.device == .cpu, input.dtype == .float32, input.rank > 1 else {
+      return asWritten(input)
+    }
     return withoutGradients {
-      recent.removeAll { $0 == input.shape }
-      recent.append(input.shape)
-      if let run = runs[input.shape] { return run?(input) ?? plain(input) }
-      return first(input)
+      let count = input.shape[0], size = min(count, 4 * Engine.threadCount)
+      let key = [size] + input.shape[1...]
+      let way = ways[key] ?? findWay(for: input.narrowed(0, 0..<size))
+      recent.removeAll { $0 == key }
+      recent.append(key)
+      ways[key] = way
+      if recent.count > Self.capacity { ways[recent.removeFirst()] = nil }
+      return run(way, input, size: size)
     }
   }
 
   /// Whether inputs of this shape have a plan; nil before the first.
-  package func isPlanned(_ shape: [Int]) -> Bool? { runs[shape].map { $0 != nil } }
-
-  private func first(_ input: Tensor) -> Tensor {
-    let (expected, recording) = OperatorRecording.record(input) { plain($0) }
-    runs[input.shape] = .some(nil)
-    while runs.count > Self.capacity { runs[recent.removeFirst()] = nil }
-    guard var graph = PlanGraph(recording, inputShape: input.shape) else { return expected }
-    graph.fuse()
-    let run = PlannedRun(graph, weights: weights, rounding: precision.autocast)
-    let result = run(input)
-    guard result.agrees(with: expected, within: precision.tolerance) else { return expected }
-    runs[input.shape] = run
-    return result
+  package func isPlanned(_ shape: [Int]) -> Bool? {
+    ways[[min(shape[0], 4 * Engine.threadCount)] + shape[1...]].map {
+      if case .asWritten = $0 { false } else { true }
+    }
   }
 
-  private func plain(_ input: Tensor) -> Tensor {
+  private func run(_ way: Way, _ input: Tensor, size: Int) -> Tensor {
+    let count = input.shape[0]
+    var results: [Tensor] = []
+    switch way {
+    case .asWritten: return asWritten(input)
+    case .together(let run, let single):
+      let whole = count / size
+      results = (0..<whole).map { run(input.narrowed(0, $0 * size..<($0 + 1) * size)) }
+      results += (whole * size..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
+    case .oneByOne(let single):
+      results = (0..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
+    }
+    return results.count == 1 ? results[0] : .concatenated(results)
+  }
+
+  /// The faster of those whose results agree with what is computed as written.
+  private func findWay(for input: Tensor) -> Way {
+    let size = input.shape[0]
+    let (expected, whole) = plan(for: input)
+    let single = size == 1 ? whole : plan(for: input.narrowed(0, 0..<1)).run
+    guard let whole, let single else { return .asWritten }
+    let ways = [Way.oneByOne(single)] + (size > 1 ? [.together(whole, single: single)] : [])
+    let good = ways.filter {
+      run($0, input, size: size).agrees(with: expected, within: precision.tolerance)
+    }
+    guard good.count > 1 else { return good.first ?? .asWritten }
+    let times = good.map { way in
+      (0..<2).map { _ in ContinuousClock().measure { _ = run(way, input, size: size) } }.min()
+        ?? .zero
+    }
+    return times[1] < times[0] ? good[1] : good[0]
+  }
+
+  /// What is computed as written, and a plan made of it, where it can be.
+  private func plan(for input: Tensor) -> (expected: Tensor, run: PlannedRun?) {
+    let (expected, recording) = OperatorRecording.record(input) { asWritten($0) }
+    guard var graph = PlanGraph(recording, inputShape: input.shape) else { return (expected, nil) }
+    graph.fuse()
+    return (expected, PlannedRun(graph, weights: weights, rounding: precision.autocast))
+  }
+
+  private func asWritten(_ input: Tensor) -> Tensor {
     withoutGradients {
       withAutocast(precision.autocast, on: input.device) { forward(input) }.to(.float32)
     }
   }
 
   /// How many shapes are remembered.
-  private static let capacity = 8
+  private static let capacity = 16
 }
 
 extension Precision {

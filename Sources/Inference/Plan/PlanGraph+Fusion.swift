@@ -84,7 +84,8 @@ extension PlanGraph {
       replace(
         index,
         with: [
-          .call(.custom(gather, x, patches, [to[0], to[2], to[3], matrix.shape[1]], isView: false)),
+          .call(
+            .custom(gather, x, patches, [to[0], to[2], to[3], matrix.shape[1]], isView: false)),
           .rows(rows),
           .call(.custom({ [$0[0].permuted([0, 3, 1, 2])] }, tokens, output, to, isView: true)),
         ],
@@ -132,7 +133,9 @@ extension PlanGraph {
 
   /// Takes what reads the step's results into the step.
   private func absorb(_ call: PlanCall, into step: inout RowStep) -> Bool {
-    guard let result = call.result, shape(of: result) == shape(of: step.output) else { return false }
+    guard let result = call.result, shape(of: result) == shape(of: step.output) else {
+      return false
+    }
     let isBare = step.gate == nil && step.residual == nil
     let isLinear = isBare && step.layer.activation == .identity
     let width = step.layer.weight.shape[0]
@@ -165,7 +168,9 @@ extension PlanGraph {
   }
 
   private func absorb(_ call: PlanCall, into step: inout ColumnStep) -> Bool {
-    guard let result = call.result, shape(of: result) == shape(of: step.output) else { return false }
+    guard let result = call.result, shape(of: result) == shape(of: step.output) else {
+      return false
+    }
     let isBare = step.gate == nil && step.residual == nil
     let isLinear = isBare && step.layer.activation == .identity && step.resultScale == nil
     if let activation = call.activation {

@@ -75,6 +75,15 @@ extension OperatorRecording.Call {
     guard case .library(let op) = operation else { return false }
     return op.name.split(separator: ".")[0].hasSuffix("_")
   }
+
+  /// Whether results may lie in an argument's memory: they did, or the operator copies only where it
+  /// must, which depends on the argument's layout.
+  var mayShareMemory: Bool {
+    if kinds.contains(where: { $0?.isView == true }) { return true }
+    guard case .library(let op) = operation else { return false }
+    let name = op.name.split(separator: ".")[0]
+    return ["aten::reshape", "aten::flatten", "aten::contiguous", "aten::to"].contains(name)
+  }
 }
 
 /// A recorded call of one of libtorch's operators, with its arguments by kind.

@@ -45,7 +45,7 @@ final class PlannedRun {
 
   /// Makes the result of a call now, if it is but another view of the arena.
   private func isView(_ call: OperatorRecording.Call) -> Bool {
-    guard call.kinds.allSatisfy({ $0?.isView == true }), !call.writesInPlace,
+    guard call.mayShareMemory, !call.writesInPlace,
       call.arguments.flatMap(\.numbers).allSatisfy({ tensors[$0] != nil })
     else { return false }
     let memories = call.arguments.flatMap(\.numbers).compactMap { tensors[$0]?.memory }
@@ -146,7 +146,7 @@ private struct Lives {
       let step = steps[index]
       var end = index
       // Whoever reads the result of a call may read its arguments' memory.
-      if case .call(let call) = step, call.kinds.contains(where: { $0?.isView == true }) {
+      if case .call(let call) = step, call.mayShareMemory {
         end = max(end, step.outputs.map { ends[$0] ?? index }.max() ?? index)
       }
       for value in step.inputs { ends[value] = max(ends[value] ?? 0, end) }
