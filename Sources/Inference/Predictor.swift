@@ -13,16 +13,17 @@ import Torch
 /// `B` pictures, `C` features, `K` classes.
 public final class Predictor {
   public let checkpoint: ModelCheckpoint
-  public let precision: Precision
+  public let precision: InferencePrecision
   public let device: Device
 
-  private let plan: InferencePlan
+  private let logitsPlan: InferencePlan
+  private let featuresPlan: InferencePlan
 
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
   /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour.
   public init(
-    _ checkpoint: ModelCheckpoint, precision: Precision = .float32, device: Device = .cpu
+    _ checkpoint: ModelCheckpoint, precision: InferencePrecision = .float32, device: Device = .cpu
   ) throws {
     let channels = checkpoint.model.configuration.inputChannels
     guard channels == 1 || channels == 3 else {
@@ -36,14 +37,16 @@ public final class Predictor {
     checkpoint.model.move(to: device)
     checkpoint.model.setMode(.evaluation)
     let model = checkpoint.model
-    plan = InferencePlan(precision: precision) { model.logits($0) }
+    logitsPlan = InferencePlan(precision: precision) { model.logits($0) }
+    featuresPlan = InferencePlan(precision: precision) { model.features($0) }
   }
 
   /// Reads a run's folder (its best weights) or a file of weights.
   ///
   /// - Throws: `MingleError` as ``ModelCheckpoint/load(_:_:)`` does.
   public convenience init(
-    _ path: String, _ options: LoadOptions = LoadOptions(), precision: Precision = .float32,
+    _ path: String, _ options: LoadOptions = LoadOptions(),
+    precision: InferencePrecision = .float32,
     device: Device = .cpu
   ) throws {
     try self.init(.load(path, options), precision: precision, device: device)
@@ -98,15 +101,11 @@ public final class Predictor {
 
   /// One number for each class: normalised pictures [B, channels, height, width] -> [B, K] float32.
   public func logits(_ inputs: Tensor) -> Tensor {
-    plan(inputs.to(device))
+    logitsPlan(inputs.to(device))
   }
 
   /// The vectors that enter the classifier: [B, channels, height, width] -> [B, C] float32.
   public func features(_ inputs: Tensor) -> Tensor {
-    withoutGradients {
-      withAutocast(precision.autocast, on: device) {
-        checkpoint.model.features(inputs.to(device))
-      }
-    }.to(.float32)
+    featuresPlan(inputs.to(device))
   }
 }

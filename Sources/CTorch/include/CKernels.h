@@ -15,6 +15,14 @@ extern "C" {
 
 typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
 
+/// A packed weight in 8 bits, for products of bytes: activations are rounded to 8 bits of the range of
+/// each row (of each column, in token mixing), part by part.
+typedef struct {
+  const int8_t *values;
+  const float *scales;  // one for each row of the weight
+  const float *sums;    // of the integers of each row and part
+} CTByteWeight;
+
 /// Channel mixing: `y = activation(f(x) W^T + bias) * gate + residual` for each row, where f is the
 /// normalisation of the row (zero mean, unit variance), if asked for, and then, if `hidden` > 0,
 /// `hiddenActivation(. hiddenWeight^T + hiddenBias)`.
@@ -26,8 +34,10 @@ typedef struct {
   float epsilon;
   const float *hiddenWeight;  // packed by ct_pack_panels, [hidden, depth]
   const float *hiddenBias;    // [padded hidden]
+  CTByteWeight hiddenBytes;   // in the place of hiddenWeight where its values are not null
   CTActivation hiddenActivation;
   const float *weight;        // packed by ct_pack_panels, [columns, depth or padded hidden]
+  CTByteWeight weightBytes;   // in the place of weight; both layers or none
   const float *bias;          // [padded columns] or null
   CTActivation activation;
   const float *gate;          // [rows, columns] or null
@@ -53,8 +63,10 @@ typedef struct {
   const float *scale, *shift; // [channels], both or neither
   const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
   const float *hiddenBias;    // [hidden]
+  CTByteWeight hiddenBytes;   // in the place of hiddenWeight where its values are not null
   CTActivation hiddenActivation;
   const float *weight;        // packed by ct_pack_tiles, [rows, tokens or hidden]
+  CTByteWeight weightBytes;   // in the place of weight; both layers or none
   const float *bias;          // [rows] or null
   CTActivation activation;
   const float *resultScale;   // [channels] or null
@@ -75,6 +87,19 @@ int64_t ct_tiles_size(int64_t rows, int64_t depth);
 void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Packs a row-major weight [rows, depth] for token mixing.
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// How many numbers along depth have a range in common.
+int64_t ct_byte_group(void);
+/// Bytes that a weight [rows, depth] takes as products of bytes read it.
+int64_t ct_byte_panels_size(int64_t rows, int64_t depth);
+int64_t ct_byte_tiles_size(int64_t rows, int64_t depth);
+/// Rounds and packs a row-major weight [rows, depth] for channel mixing; `scales` [padded rows], `sums`
+/// [padded rows * groups of depth].
+void ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                         float *scales, float *sums);
+/// Rounds and packs a row-major weight [rows, depth] for token mixing; `scales` [rows], `sums` [rows *
+/// groups of depth].
+void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                        float *scales, float *sums);
 /// 0, or -1 with `ct_last_error` where memory for a thread's work is lacking.
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);

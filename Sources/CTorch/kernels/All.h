@@ -2,9 +2,13 @@
 #include "Simd.h"
 #include "Product.h"
 #include "Packing.h"
+#include "Bytes.h"
 #include "MixRows.h"
+#include "MixRowBytes.h"
+#include "MixColumnBytes.h"
 #include "MixColumns.h"
 
 static const Kernels kernels = {
-    kPanel, panelsSize, tilesSize, packPanels, packTiles, mixRows, mixColumns,
+    kPanel,         kDepth,        panelsSize,     tilesSize,     packPanels, packTiles,
+    bytePanelsSize, byteTilesSize, packBytePanels, packByteTiles, mixRows,    mixColumns,
 };

@@ -18,14 +18,21 @@ namespace ctorch {
 
 /// What `CKernels.h` offers, for one kind of processor.
 struct Kernels {
-  int64_t panelWidth;
+  int64_t panelWidth, byteGroup;
   int64_t (*panelsSize)(int64_t, int64_t);
   int64_t (*tilesSize)(int64_t, int64_t);
   void (*packPanels)(const float *, int64_t, int64_t, float *);
   void (*packTiles)(const float *, int64_t, int64_t, float *);
+  int64_t (*bytePanelsSize)(int64_t, int64_t);
+  int64_t (*byteTilesSize)(int64_t, int64_t);
+  void (*packBytePanels)(const float *, int64_t, int64_t, int8_t *, float *, float *);
+  void (*packByteTiles)(const float *, int64_t, int64_t, int8_t *, float *, float *);
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
 };
+
+// For each kind: how wide its registers are, how many rows of results fit into them, and what only it
+// has: an estimate of 1 / x, and for each four bytes x (unsigned) and y (signed) a + x . y.
 
 namespace plain {
 #if defined(__aarch64__)
@@ -33,8 +40,8 @@ constexpr int kWidth = 4, kTileRows = 12;
 #else
 constexpr int kWidth = 4, kTileRows = 6;
 #endif
-typedef float Estimate __attribute__((ext_vector_type(kWidth)));
-static inline Estimate reciprocalEstimate(Estimate x) { return 1.0f / x; }
+#include "Plain.h"
+static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 #include "All.h"
 }  // namespace plain
 
@@ -42,6 +49,7 @@ static inline Estimate reciprocalEstimate(Estimate x) { return 1.0f / x; }
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 namespace avx2 {
 constexpr int kWidth = 8, kTileRows = 6;
+#include "Plain.h"
 static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
 #include "All.h"
 }  // namespace avx2
@@ -51,9 +59,23 @@ static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
                              apply_to = function)
 namespace avx512 {
 constexpr int kWidth = 16, kTileRows = 14;
+#include "Plain.h"
 static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 #include "All.h"
 }  // namespace avx512
+#pragma clang attribute pop
+
+#pragma clang attribute push(                                                               \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = \
+    function)
+namespace vnni {
+constexpr int kWidth = 16, kTileRows = 14;
+static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
+static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
+  return _mm512_dpbusd_epi32(a, x, y);
+}
+#include "All.h"
+}  // namespace vnni
 #pragma clang attribute pop
 #endif
 
@@ -64,7 +86,7 @@ static const Kernels &kernels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      return avx512::kernels;
+      return __builtin_cpu_supports("avx512vnni") ? vnni::kernels : avx512::kernels;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;
 #endif
@@ -91,6 +113,26 @@ void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *pac
 
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
   ctorch::kernels().packTiles(weight, rows, depth, packed);
+}
+
+int64_t ct_byte_group(void) { return ctorch::kernels().byteGroup; }
+
+int64_t ct_byte_panels_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().bytePanelsSize(rows, depth);
+}
+
+int64_t ct_byte_tiles_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().byteTilesSize(rows, depth);
+}
+
+void ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                         float *scales, float *sums) {
+  ctorch::kernels().packBytePanels(weight, rows, depth, values, scales, sums);
+}
+
+void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                        float *scales, float *sums) {
+  ctorch::kernels().packByteTiles(weight, rows, depth, values, scales, sums);
 }
 
 int ct_mix_rows(const CTRowMix *mix) {

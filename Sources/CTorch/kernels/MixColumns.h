@@ -42,52 +42,72 @@ INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, cons
   }
 }
 
+/// Adds the bias to a tile of hidden numbers [rows][kPanel] and activates them.
+static void finishHidden(const CTColumnMix &mix, int64_t first, int rows, float *tile) {
+  for (int r = 0; r < rows; ++r) {
+    for (int half = 0; half < kPanel; half += kWidth) {
+      float *p = tile + r * kPanel + half;
+      store(p, activate(mix.hiddenActivation, load(p) + splat(mix.hiddenBias[first + r])));
+    }
+  }
+}
+
+/// Writes a tile of results to where they belong: `(y + bias)`, activated, scaled, times the gate, plus
+/// the residual.
+static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
+                          int64_t column, const float *tile) {
+  for (int half = 0; half < 2; ++half) {
+    int64_t c = column + half * kWidth, count = std::min<int64_t>(kWidth, mix.channels - c);
+    if (count <= 0) return;
+    bool whole = count == kWidth;
+    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
+    Vec scale = mix.resultScale ? read(mix.resultScale + c) : splat(1);
+    for (int r = 0; r < rows; ++r) {
+      int64_t row = first + r;
+      Vec y = load(tile + r * kPanel + half * kWidth);
+      if (mix.bias) y += splat(mix.bias[row]);
+      y = activate(mix.activation, y) * scale;
+      if (mix.gate) {
+        y *= read(mix.gate + matrix * mix.gateBatchStride + row * mix.gateStride + c);
+      }
+      if (mix.residual) {
+        y += read(mix.residual + matrix * mix.residualBatchStride + row * mix.residualStride + c);
+      }
+      float *target = mix.y + matrix * mix.yBatchStride + row * mix.yStride + c;
+      if (whole) store(target, y); else storePart(target, y, count);
+    }
+  }
+}
+
 /// The results of kPanel columns of one matrix.
 static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, int64_t column,
                      Scratch &scratch) {
   float *panel = scratch.floats(0, mix.tokens * kPanel);
   float *results = scratch.floats(1, mix.rows * kPanel);
+  float *hidden = scratch.floats(2, mix.hidden * kPanel);
   packPanel(mix, mix.x + matrix * mix.xBatchStride, of, column, panel);
-  int64_t depth = mix.tokens;
-  if (mix.hidden > 0) {
-    float *hidden = scratch.floats(2, mix.hidden * kPanel);
-    multiplyPanel(mix.hiddenWeight, mix.hidden, mix.tokens, panel, hidden,
-                  [&](int64_t first, int rows, float *tile) {
-                    for (int r = 0; r < rows; ++r) {
-                      for (int half = 0; half < kPanel; half += kWidth) {
-                        float *p = tile + r * kPanel + half;
-                        store(p, activate(mix.hiddenActivation,
-                                          load(p) + splat(mix.hiddenBias[first + r])));
-                      }
-                    }
-                  });
-    panel = hidden;
-    depth = mix.hidden;
-  }
-  multiplyPanel(mix.weight, mix.rows, depth, panel, results,
-                [&](int64_t first, int rows, const float *tile) {
-    for (int half = 0; half < 2; ++half) {
-      int64_t c = column + half * kWidth, count = std::min<int64_t>(kWidth, mix.channels - c);
-      if (count <= 0) break;
-      bool whole = count == kWidth;
-      auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
-      Vec scale = mix.resultScale ? read(mix.resultScale + c) : splat(1);
-      for (int r = 0; r < rows; ++r) {
-        int64_t row = first + r;
-        Vec y = load(tile + r * kPanel + half * kWidth);
-        if (mix.bias) y += splat(mix.bias[row]);
-        y = activate(mix.activation, y) * scale;
-        if (mix.gate) {
-          y *= read(mix.gate + matrix * mix.gateBatchStride + row * mix.gateStride + c);
-        }
-        if (mix.residual) {
-          y += read(mix.residual + matrix * mix.residualBatchStride + row * mix.residualStride + c);
-        }
-        float *target = mix.y + matrix * mix.yBatchStride + row * mix.yStride + c;
-        if (whole) store(target, y); else storePart(target, y, count);
-      }
+  auto finishLayer = [&](int64_t first, int rows, float *tile) {
+    finishHidden(mix, first, rows, tile);
+  };
+  auto finish = [&](int64_t first, int rows, const float *tile) {
+    finishColumns(mix, matrix, first, rows, column, tile);
+  };
+  auto layer = [&](const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
+                   const float *from, float *to, auto done) {
+    if (bytes.values) {
+      BytePanel packed = bytePanel(scratch, 5, depth);
+      packBytePanel(from, depth, packed);
+      multiplyBytePanel(bytes, rows, depth, packed, to, done);
+    } else {
+      multiplyPanel(weight, rows, depth, from, to, done);
     }
-  });
+  };
+  if (mix.hidden > 0) {
+    layer(mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, panel, hidden, finishLayer);
+    layer(mix.weight, mix.weightBytes, mix.rows, mix.hidden, hidden, results, finish);
+  } else {
+    layer(mix.weight, mix.weightBytes, mix.rows, mix.tokens, panel, results, finish);
+  }
 }
 
 /// Mean and scale of a whole matrix, of those of its rows' first parts: the mean of the rows' means,

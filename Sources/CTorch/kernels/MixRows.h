@@ -130,18 +130,3 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
     }
   }
 }
-
-static void mixRows(const CTRowMix &mix) {
-  // So many rows that what a thread works on stays in a second-level cache of 1 MiB that two share.
-  int64_t floatsInRow = mix.depth + (mix.hidden > 0 ? mix.columns + kDepth : 0);
-  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, 16);
-  int64_t blocks = (tileCount(mix.rows) + tilesAtOnce - 1) / tilesAtOnce;
-  int64_t threads = at::get_num_threads();
-  blocks = std::min(tileCount(mix.rows), (blocks + threads - 1) / threads * threads);
-  parallelFor(blocks, [&](int64_t block) {
-    int64_t first = tileStart(mix.rows, blocks, block);
-    int64_t rows = tileStart(mix.rows, blocks, block + 1) - first;
-    RowTiles tiles = {first, rows, tileCount(rows)};
-    (mix.hidden > 0 ? mlpRows : linearRows)(mix, tiles, Scratch::ofThread());
-  });
-}

@@ -13,7 +13,7 @@ import Torch
 /// depends on its input's values (as routing to experts does), that shape is computed as written.
 /// Weights must not change afterwards. Not for use from two threads at once.
 public final class InferencePlan {
-  public let precision: Precision
+  public let precision: InferencePrecision
 
   /// How samples of one shape are computed, so many at once.
   private enum Way {
@@ -25,15 +25,16 @@ public final class InferencePlan {
   }
 
   private let forward: (Tensor) -> Tensor
-  private let weights = PackedWeights()
+  private let weights: PackedWeights
   private var ways: [[Int]: Way] = [:]
   /// Shapes by their last use, the latest at the end.
   private var recent: [[Int]] = []
 
   /// - Parameter forward: the same operators for each input of one shape, and for each sample (the
   ///   first dimension) the same result whatever the others are.
-  public init(precision: Precision = .float32, _ forward: @escaping (Tensor) -> Tensor) {
+  public init(precision: InferencePrecision = .float32, _ forward: @escaping (Tensor) -> Tensor) {
     self.precision = precision
+    weights = PackedWeights(precision)
     self.forward = forward
   }
 
@@ -99,27 +100,19 @@ public final class InferencePlan {
     let (expected, recording) = OperatorRecording.record(input) { asWritten($0) }
     guard var graph = PlanGraph(recording, inputShape: input.shape) else { return (expected, nil) }
     graph.fuse()
-    return (expected, PlannedRun(graph, weights: weights, rounding: precision.autocast))
+    let run = PlannedRun(graph, weights: weights)
+    if precision == .int8 { run.keepSensitiveSteps(for: input) }
+    return (expected, run)
   }
 
   private func asWritten(_ input: Tensor) -> Tensor {
     withoutGradients {
-      withAutocast(precision.autocast, on: input.device) { forward(input) }.to(.float32)
+      withAutocast(precision.others.autocast, on: input.device) { forward(input) }.to(.float32)
     }
   }
 
   /// How many shapes are remembered.
   private static let capacity = 16
-}
-
-extension Precision {
-  /// How far a plan's results may be from those computed as written, over the largest of them.
-  fileprivate var tolerance: Double {
-    switch self {
-    case .float32: 1e-4
-    case .bfloat16: 5e-2
-    }
-  }
 }
 
 extension Tensor {

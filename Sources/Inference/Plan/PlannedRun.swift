@@ -15,9 +15,10 @@ final class PlannedRun {
   /// What is not needed after a step.
   private var dropped: [[Int]] = []
   private let output: Int
+  private let weights: PackedWeights
 
-  init(_ graph: PlanGraph, weights: PackedWeights, rounding: DType?) {
-    output = graph.output
+  init(_ graph: PlanGraph, weights: PackedWeights) {
+    (output, self.weights) = (graph.output, weights)
     let steps = graph.runnable
     let lives = Lives(of: steps, output: graph.output)
     var needs: [PlanArena.Need] = []
@@ -34,8 +35,8 @@ final class PlannedRun {
       case .call(let call):
         if isView(call) { continue }
         work.append(.call(call))
-      case .rows(let step): work.append(.rows(weights.rows(step, rounding), step))
-      case .columns(let step): work.append(.columns(weights.columns(step, rounding), step))
+      case .rows(let step): work.append(.rows(weights.rows(step), step))
+      case .columns(let step): work.append(.columns(weights.columns(step), step))
       }
       indices.append(index)
     }
@@ -58,24 +59,72 @@ final class PlannedRun {
   }
 
   /// The result for an input of the planned shape, in memory of its own.
-  func callAsFunction(_ input: Tensor) -> Tensor {
-    tensors[0] = input.contiguous()
-    for (index, item) in work.enumerated() {
-      switch item {
-      case .call(let call): keep(run(call), of: call)
-      case .rows(let mix, let step):
-        mix(
-          rows(step.x), gate: step.gate.map(rows), residual: step.residual.map(rows),
-          into: tensor(step.output))
-      case .columns(let mix, let step):
-        mix(
-          columns(step.x), gate: step.gate.map(columns), residual: step.residual.map(columns),
-          into: tensor(step.output))
+  func callAsFunction(_ input: Tensor) -> Tensor { run(input) { perform($0) } }
+
+  /// Gives up products of bytes in steps whose results for `input` they change by more than a limit.
+  func keepSensitiveSteps(for input: Tensor) {
+    _ = run(input) { index in
+      perform(index)
+      guard let (exact, origin, number) = exactly(work[index]) else { return }
+      let bytes = work[index]
+      let rough = tensor(number).cloned()
+      work[index] = exact
+      perform(index)
+      let error = (tensor(number) - rough).norm().item
+      if error <= Self.byteErrorLimit * tensor(number).norm().item {
+        work[index] = bytes
+      } else {
+        keepExact(exact, origin)
       }
+    }
+  }
+
+  /// The relative error, of Euclidean norms, that a step may have from products of bytes.
+  private static let byteErrorLimit = 0.03
+
+  /// The same step without products of bytes; nil where it has none.
+  private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
+    switch work {
+    case .call: nil
+    case .rows(_, let step):
+      weights.isInBytes(step.origin)
+        ? (.rows(weights.exact(step), step), step.origin, step.output) : nil
+    case .columns(_, let step):
+      weights.isInBytes(step.origin)
+        ? (.columns(weights.exact(step), step), step.origin, step.output) : nil
+    }
+  }
+
+  private func keepExact(_ work: Work, _ origin: WeightOrigin) {
+    switch work {
+    case .call: break
+    case .rows(let mix, _): weights.keep(mix, for: origin)
+    case .columns(let mix, _): weights.keep(mix, for: origin)
+    }
+  }
+
+  private func run(_ input: Tensor, _ perform: (Int) -> Void) -> Tensor {
+    tensors[0] = input.contiguous()
+    for index in work.indices {
+      perform(index)
       for number in dropped[index] { tensors[number] = nil }
     }
     tensors[0] = nil
     return tensor(output).cloned()
+  }
+
+  private func perform(_ index: Int) {
+    switch work[index] {
+    case .call(let call): keep(run(call), of: call)
+    case .rows(let mix, let step):
+      mix(
+        rows(step.x), gate: step.gate.map(rows), residual: step.residual.map(rows),
+        into: tensor(step.output))
+    case .columns(let mix, let step):
+      mix(
+        columns(step.x), gate: step.gate.map(columns), residual: step.residual.map(columns),
+        into: tensor(step.output))
+    }
   }
 
   private func tensor(_ number: Int) -> Tensor {
@@ -157,33 +206,4 @@ private struct Lives {
 
   func end(of value: Int) -> Int { ends[value] ?? 0 }
   func endings(at index: Int) -> [Int] { endingsOfSteps[index] ?? [] }
-}
-
-/// Weights packed for the kernels, shared by the plans of one model.
-final class PackedWeights {
-  private var rows: [String: (mix: RowMix, origin: WeightOrigin)] = [:]
-  private var columns: [String: (mix: ColumnMix, origin: WeightOrigin)] = [:]
-
-  func rows(_ step: RowStep, _ rounding: DType?) -> RowMix {
-    if let (mix, _) = rows[step.origin.key] { return mix }
-    let layer = step.layer.rounded(to: rounding)
-    let hidden = step.hidden?.rounded(to: rounding)
-    let mix = RowMix(
-      epsilon: step.epsilon, hidden: hidden.map { ($0.weight, $0.bias, $0.activation) },
-      weight: layer.weight, bias: layer.bias, activation: layer.activation)
-    rows[step.origin.key] = (mix, step.origin)
-    return mix
-  }
-
-  func columns(_ step: ColumnStep, _ rounding: DType?) -> ColumnMix {
-    if let (mix, _) = columns[step.origin.key] { return mix }
-    let layer = step.layer.rounded(to: rounding)
-    let hidden = step.hidden?.rounded(to: rounding)
-    let mix = ColumnMix(
-      normalization: step.normalization, affine: step.affine,
-      hidden: hidden.map { ($0.weight, $0.bias, $0.activation) }, weight: layer.weight,
-      bias: layer.bias, activation: layer.activation, resultScale: step.resultScale)
-    columns[step.origin.key] = (mix, step.origin)
-    return mix
-  }
 }

@@ -83,10 +83,10 @@ struct MeasurementServer {
   private func load(_ request: Request) throws -> Workload {
     try DeviceOptions.use(threads: request.threads)
     let name = try given(request.precision, "precision")
-    guard let precision = Precision(rawValue: name) else {
+    guard let precision = InferencePrecision(rawValue: name) else {
       throw MingleError(
         .usage, "Mingle does not compute in \(name)",
-        expected: Precision.allCases.map(\.rawValue).joined(separator: ", "))
+        expected: InferencePrecision.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let checkpoint = try ModelCheckpoint.load(
       given(request.weights, "weights"),

@@ -22,7 +22,7 @@ final class Workload {
   /// - Throws: `MingleError` if the network does not take such pictures, or cannot be trained.
   init(
     _ checkpoint: ModelCheckpoint, images: Tensor, labels: Tensor, mode: WorkloadMode,
-    precision: Precision
+    precision: InferencePrecision
   ) throws {
     let configuration = checkpoint.model.configuration
     let size = configuration.imageSize
@@ -42,7 +42,10 @@ final class Workload {
       let predictor = try Predictor(checkpoint, precision: precision)
       once = { predictor.logits(images) }
     case .step:
-      once = try Workload.steps(of: checkpoint.model, images, labels, precision)
+      guard precision != .int8 else {
+        throw MingleError(.usage, "no training in int8", expected: "fp32 or bf16")
+      }
+      once = try Workload.steps(of: checkpoint.model, images, labels, precision.others)
     }
   }
 

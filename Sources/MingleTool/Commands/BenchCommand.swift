@@ -38,7 +38,7 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: .hidden)
   var serve = false
 
-  @OptionGroup var precision: PrecisionOption
+  @OptionGroup var precision: InferencePrecisionOption
   @OptionGroup var settings: SettingOptions
   @OptionGroup var json: JSONOption
 
@@ -93,7 +93,7 @@ struct BenchCommand: ParsableCommand {
       threads: Engine.threadCount, iterations: times.count, seconds: Spread(of: times),
       secondsToLoad: start, secondsOfFirst: first, peakBytes: memory,
       operationsPerSecond: operations / Spread(of: times).median,
-      possibleOperationsPerSecond: productCeiling(precision.value))
+      possibleOperationsPerSecond: productCeiling(precision.value.others))
   }
 
   private func checkpoint(_ model: String) throws -> ModelCheckpoint {
@@ -112,7 +112,7 @@ private struct BenchReport: Encodable {
   let model: String
   let mode: WorkloadMode
   let batch: Int
-  let precision: Precision
+  let precision: InferencePrecision
   let threads: Int
   let iterations: Int
   /// Of one repetition, the whole batch.

@@ -10,7 +10,7 @@ extension EvaluateCommand {
     let device = try options.device.start()
     let model = try LoadedLanguageModel(
       options.weights, tokenizer: text.tokenizer.file, options.reading.loadOptions(),
-      precision: options.precision.value, device: device)
+      precision: options.precision.withoutBytes(), device: device)
     switch model.task {
     case .masked: try show(maskedReport(model)) { $0.table }
     case .classes: try show(textReport(model)) { $0.table }

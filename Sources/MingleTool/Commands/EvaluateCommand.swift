@@ -51,18 +51,31 @@ struct EvaluateCommand: ParsableCommand {
     let loader = try BatchLoader(
       dataset, preprocessing: predictor.checkpoint.preprocessing,
       options: loaderOptions(batchSize: batch.size, skipsBroken: broken.isOn))
-    let progress = ProgressLine()
-    let report = try Mingle.evaluate(
-      predictor.checkpoint.model, on: loader, precision: predictor.precision
-    ) { done in
-      progress.show("\(min(done * batch.size, dataset.count)) of \(dataset.count) pictures")
+    let report = try measured(predictor, on: loader)
+    if predictor.precision == .int8 {
+      let exact = try measured(
+        Predictor(predictor.checkpoint, device: predictor.device), on: loader)
+      Console.note(
+        "in fp32 the accuracy is \(percent(exact.accuracy)): int8 changes it by "
+          + "\(decimal(100 * (report.accuracy - exact.accuracy), 2)) points")
     }
-    progress.clear()
     if let note { Console.note(note) }
     if report.samples < dataset.count {
       Console.note("\(dataset.count - report.samples) pictures could not be read: left out")
     }
     if json.isOn { try Console.printJSON(report) } else { try Console.print(report.table) }
+  }
+
+  private func measured(
+    _ predictor: Predictor, on loader: BatchLoader
+  ) throws -> ClassificationReport {
+    let progress = ProgressLine()
+    defer { progress.clear() }
+    let count = loader.dataset.count
+    return try Mingle.evaluate(
+      classCount: predictor.checkpoint.model.configuration.classes, on: loader,
+      onBatch: { progress.show("\(min($0 * batch.size, count)) of \(count) pictures") }
+    ) { predictor.logits($0) }
   }
 
   /// Opens the pictures to measure on, and tells what is to be known of data without parts.

@@ -28,7 +28,7 @@ extension PredictCommand {
     let classifier = try TextClassifier(
       LoadedLanguageModel(
         options.weights, tokenizer: texts.tokenizer.file, options.reading.loadOptions(),
-        precision: options.precision.value, device: device))
+        precision: options.precision.withoutBytes(), device: device))
     let inputs = texts.text.enumerated().map { index, text in
       (text: text, pair: texts.pair.isEmpty ? nil : texts.pair[index])
     }

@@ -7,7 +7,7 @@ struct PredictorOptions: ParsableArguments {
   var weights: String
 
   @OptionGroup var reading: WeightOptions
-  @OptionGroup var precision: PrecisionOption
+  @OptionGroup var precision: InferencePrecisionOption
   @OptionGroup var device: DeviceOptions
 
   func predictor() throws -> Predictor {

@@ -31,14 +31,15 @@ package struct ColumnMix: Sendable {
   package init(
     normalization: Normalization, affine: (scale: Tensor, shift: Tensor)?,
     hidden: (weight: Tensor, bias: Tensor?, activation: KernelActivation)?,
-    weight: Tensor, bias: Tensor?, activation: KernelActivation, resultScale: Tensor?
+    weight: Tensor, bias: Tensor?, activation: KernelActivation, resultScale: Tensor?,
+    format: PackedWeight.Format = .float32
   ) {
     self.normalization = normalization
     scale = affine?.scale.to(.float32).contiguous()
     shift = affine?.shift.to(.float32).contiguous()
-    self.hidden = hidden.map { .tiles($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]])) }
+    self.hidden = hidden.map { .tiles($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), format) }
     hiddenActivation = hidden?.activation ?? .identity
-    last = .tiles(weight, bias)
+    last = .tiles(weight, bias, format)
     self.activation = activation
     self.resultScale = resultScale?.to(.float32).contiguous()
   }
@@ -76,10 +77,10 @@ package struct ColumnMix: Sendable {
     case .matrices(let epsilon): (mix.normalization, mix.epsilon) = (CT_MATRIX_NORM, Float(epsilon))
     }
     (mix.scale, mix.shift) = (scale?.floats, shift?.floats)
-    mix.hiddenWeight = hidden?.weight.floats
+    if let hidden { (mix.hiddenWeight, mix.hiddenBytes) = hidden.pointers }
     mix.hiddenBias = hidden?.bias?.floats
     mix.hiddenActivation = hiddenActivation.code
-    mix.weight = last.weight.floats
+    (mix.weight, mix.weightBytes) = last.pointers
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.resultScale = resultScale?.floats

@@ -17,27 +17,44 @@ package enum KernelActivation: Sendable {
 
 /// A linear layer's weight [O, I] in the order in which kernels read it, and its bias.
 package struct PackedWeight: Sendable {
+  /// What numbers are multiplied as.
+  package enum Format: Sendable {
+    case float32
+    /// Weights in 8 bits of their row's range, activations in 8 bits of their own.
+    case bytes
+  }
+
+  /// Weights in 8 bits: integers, what one of them is for each row, and sums of integers.
+  private struct Bytes: Sendable {
+    let values, scales, sums: Tensor
+  }
+
   /// O
   let rows: Int
   /// I
   let depth: Int
-  let weight: Tensor
   let bias: Tensor?
+  private let floats: Tensor?
+  private let bytes: Bytes?
 
   /// For ``RowMix``: in panels, with rows and the bias padded to whole panels.
-  static func panels(_ weight: Tensor, _ bias: Tensor?, depth: Int) -> PackedWeight {
-    let rows = weight.shape[0]
-    let width = paddedToPanels(rows)
-    let padded = bias.map { $0.to(.float32).padded([0, width - rows]).contiguous() }
+  ///
+  /// - Parameter depth: I, if zeros are to follow the weight's columns.
+  static func panels(
+    _ weight: Tensor, _ bias: Tensor?, depth: Int, _ format: Format
+  ) -> PackedWeight {
+    let rows = weight.shape[0], width = paddedToPanels(rows)
     return PackedWeight(
-      weight.padded([0, depth - weight.shape[1]]), bias: padded, size: ct_panels_size,
-      pack: ct_pack_panels)
+      weight.padded([0, depth - weight.shape[1]]), bias: bias?.padded([0, width - rows]), format,
+      scaleCount: width, size: ct_panels_size, pack: ct_pack_panels,
+      byteSize: ct_byte_panels_size, packBytes: ct_pack_byte_panels)
   }
 
   /// For ``ColumnMix``: in tiles.
-  static func tiles(_ weight: Tensor, _ bias: Tensor?) -> PackedWeight {
+  static func tiles(_ weight: Tensor, _ bias: Tensor?, _ format: Format) -> PackedWeight {
     PackedWeight(
-      weight, bias: bias?.to(.float32).contiguous(), size: ct_tiles_size, pack: ct_pack_tiles)
+      weight, bias: bias, format, scaleCount: weight.shape[0], size: ct_tiles_size,
+      pack: ct_pack_tiles, byteSize: ct_byte_tiles_size, packBytes: ct_pack_byte_tiles)
   }
 
   static func paddedToPanels(_ count: Int) -> Int {
@@ -45,15 +62,48 @@ package struct PackedWeight: Sendable {
     return (count + width - 1) / width * width
   }
 
+  private typealias Size = (Int64, Int64) -> Int64
+  private typealias Pack = (
+    UnsafePointer<Float>?, Int64, Int64, UnsafeMutablePointer<Float>?
+  ) -> Void
+  private typealias PackBytes = (
+    UnsafePointer<Float>?, Int64, Int64, UnsafeMutablePointer<Int8>?, UnsafeMutablePointer<Float>?,
+    UnsafeMutablePointer<Float>?
+  ) -> Void
+
   private init(
-    _ weight: Tensor, bias: Tensor?, size: (Int64, Int64) -> Int64,
-    pack: (UnsafePointer<Float>?, Int64, Int64, UnsafeMutablePointer<Float>?) -> Void
+    _ weight: Tensor, bias: Tensor?, _ format: Format, scaleCount: Int, size: Size, pack: Pack,
+    byteSize: Size, packBytes: PackBytes
   ) {
     let weight = weight.to(.float32).contiguous()
     (rows, depth) = (weight.shape[0], weight.shape[1])
-    self.bias = bias
-    self.weight = .empty([Int(size(Int64(rows), Int64(depth)))])
-    pack(weight.floats, Int64(rows), Int64(depth), self.weight.mutableFloats)
+    self.bias = bias?.to(.float32).contiguous()
+    let (rows, depth) = (Int64(rows), Int64(depth))
+    switch format {
+    case .float32:
+      let floats = Tensor.empty([Int(size(rows, depth))])
+      pack(weight.floats, rows, depth, floats.mutableFloats)
+      (self.floats, bytes) = (floats, nil)
+    case .bytes:
+      let group = Int(ct_byte_group())
+      let bytes = Bytes(
+        values: .empty([Int(byteSize(rows, depth))], dtype: .int8), scales: .empty([scaleCount]),
+        sums: .empty([scaleCount * ((self.depth + group - 1) / group)]))
+      packBytes(
+        weight.floats, rows, depth, bytes.values.mutableBytes, bytes.scales.mutableFloats,
+        bytes.sums.mutableFloats)
+      (floats, self.bytes) = (nil, bytes)
+    }
+  }
+
+  /// The weight for a kernel, in one of the forms.
+  var pointers: (floats: UnsafePointer<Float>?, bytes: CTByteWeight) {
+    (
+      floats?.floats,
+      CTByteWeight(
+        values: UnsafePointer(bytes?.values.mutableBytes), scales: bytes?.scales.floats,
+        sums: bytes?.sums.floats)
+    )
   }
 }
 
@@ -63,6 +113,10 @@ extension Tensor {
 
   var mutableFloats: UnsafeMutablePointer<Float>? {
     ct_tensor_data(pointer)?.assumingMemoryBound(to: Float.self)
+  }
+
+  fileprivate var mutableBytes: UnsafeMutablePointer<Int8>? {
+    ct_tensor_data(pointer)?.assumingMemoryBound(to: Int8.self)
   }
 
   /// How far apart the rows are, if all dimensions but the last `trailing` can be counted as one and

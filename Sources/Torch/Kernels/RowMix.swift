@@ -16,17 +16,18 @@ package struct RowMix: Sendable {
   ///   - bias: [O]
   package init(
     epsilon: Double?, hidden: (weight: Tensor, bias: Tensor?, activation: KernelActivation)?,
-    weight: Tensor, bias: Tensor?, activation: KernelActivation
+    weight: Tensor, bias: Tensor?, activation: KernelActivation,
+    format: PackedWeight.Format = .float32
   ) {
     self.epsilon = epsilon
     self.hidden = hidden.map {
-      .panels($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), depth: $0.weight.shape[1])
+      .panels($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), depth: $0.weight.shape[1], format)
     }
     hiddenActivation = hidden?.activation ?? .identity
     last = .panels(
       weight, bias,
       depth: hidden == nil
-        ? weight.shape[1] : PackedWeight.paddedToPanels(weight.shape[1]))
+        ? weight.shape[1] : PackedWeight.paddedToPanels(weight.shape[1]), format)
     self.activation = activation
   }
 
@@ -58,10 +59,10 @@ package struct RowMix: Sendable {
     mix.xStride = stride(x)
     mix.normalizes = epsilon != nil
     mix.epsilon = Float(epsilon ?? 0)
-    mix.hiddenWeight = hidden?.weight.floats
+    if let hidden { (mix.hiddenWeight, mix.hiddenBytes) = hidden.pointers }
     mix.hiddenBias = hidden?.bias?.floats
     mix.hiddenActivation = hiddenActivation.code
-    mix.weight = last.weight.floats
+    (mix.weight, mix.weightBytes) = last.pointers
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.gate = gate?.floats

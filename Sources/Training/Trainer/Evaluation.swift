@@ -2,7 +2,7 @@ import Data
 import Models
 import Torch
 
-/// The accuracy and loss of `model` on all samples of `loader`.
+/// The accuracy and loss of `model` on all samples of `loader`, computed as in training.
 ///
 /// - Parameters:
 ///   - batchLimit: stops after so many batches; nil takes all.
@@ -17,15 +17,35 @@ public func evaluate(
 ) throws -> ClassificationReport {
   let device = model.head.weight.tensor.device
   model.setMode(.evaluation)
-  var metrics = ClassificationMetrics(classCount: model.configuration.classes)
+  return try evaluate(
+    classCount: model.configuration.classes, on: loader, loss: loss, batchLimit: batchLimit,
+    onBatch: onBatch, onBroken: onBroken
+  ) { images in
+    withAutocast(precision.autocast, on: device) { model.logits(images.to(device)) }.to(.float32)
+  }
+}
+
+/// The accuracy and loss of `logits`, from pictures [B, channels, height, width] to one number for each
+/// of `classCount` classes [B, K] in float32, on all samples of `loader`.
+///
+/// ```swift
+/// let report = try evaluate(classCount: 10, on: loader) { predictor.logits($0) }
+/// ```
+///
+/// - Throws: `MingleError` for a sample that cannot be read, unless the loader skips such.
+public func evaluate(
+  classCount: Int, on loader: BatchLoader, loss: Loss = .softmax, batchLimit: Int? = nil,
+  onBatch: (Int) throws -> Void = { _ in },
+  onBroken: (BrokenSample) throws -> Void = { _ in },
+  logits: (Tensor) throws -> Tensor
+) throws -> ClassificationReport {
+  var metrics = ClassificationMetrics(classCount: classCount)
   let stream = loader.batches(epoch: 0)
   var done = 0
   while done < batchLimit ?? .max, let batch = try stream.next() {
-    withoutGradients {
-      let logits = withAutocast(precision.autocast, on: device) {
-        model.logits(batch.images.to(device))
-      }.to(.float32)
-      let labels = batch.labels.to(device)
+    try withoutGradients {
+      let logits = try logits(batch.images)
+      let labels = batch.labels.to(logits.device)
       metrics.add(logits, labels, loss: loss(logits, labels).item)
     }
     done += 1

@@ -1,0 +1,172 @@
+// Products of bytes: activations in 8 bits of their own range, weights in 8 bits of their row's.
+// No include guard: included once for each kind of processor, after Product.h.
+//
+// For a group of at most kDepth numbers x of a row, q = round((x - low) / step) with step = (high - low)
+// / 255; a weight is v = scale * w for an integer w from -127 to 127. Then
+//
+//     sum x v = scale * (step * sum q w + low * sum w),
+//
+// whose first sum is exact in 32 bits and whose second is known beforehand. Groups add up in float32.
+// Tiles and panels hold four neighbours along K side by side.
+
+typedef uint8_t ByteVec __attribute__((ext_vector_type(kWidth)));
+
+/// How far K goes when it is whole fours.
+INLINE int64_t inFours(int64_t depth) { return (depth + 3) / 4 * 4; }
+INLINE int64_t groupCount(int64_t depth) { return (depth + kDepth - 1) / kDepth; }
+INLINE int64_t groupSize(int64_t depth, int64_t group) {
+  return std::min(kDepth, inFours(depth) - group * kDepth);
+}
+
+/// A group's range.
+struct Range {
+  float low, step;
+};
+
+INLINE Range rangeBetween(float low, float high) {
+  float step = (high - low) / 255;
+  return {low, step > 0 ? step : 1};
+}
+
+/// `result` [Rows][kPanel] = tile . panel over `fours` fours of K; signed numbers are in the panel, or,
+/// with SignedTile, in the tile.
+template <int Rows, bool SignedTile>
+static void byteProduct(const uint8_t *tile, const uint8_t *panel, int64_t fours, int32_t *result) {
+  IntVec sums[Rows][2] = {};
+  for (int64_t k = 0; k < fours; ++k) {
+    IntVec left, right;
+    __builtin_memcpy(&left, panel, sizeof left);
+    __builtin_memcpy(&right, panel + sizeof left, sizeof right);
+    panel += 4 * kPanel;
+#pragma clang loop unroll(full)
+    for (int r = 0; r < Rows; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, tile + 4 * r, sizeof four);
+      IntVec x = (IntVec)(four);
+      sums[r][0] = SignedTile ? addProducts(sums[r][0], left, x) : addProducts(sums[r][0], x, left);
+      sums[r][1] = SignedTile ? addProducts(sums[r][1], right, x) : addProducts(sums[r][1], x, right);
+    }
+    tile += 4 * kTileRows;
+  }
+  __builtin_memcpy(result, sums, sizeof sums);
+}
+
+typedef void (*ByteProduct)(const uint8_t *, const uint8_t *, int64_t, int32_t *);
+
+template <bool SignedTile, int... Rows>
+static ByteProduct byteProductOf(int rows, std::integer_sequence<int, Rows...>) {
+  static const ByteProduct all[] = {byteProduct<Rows + 1, SignedTile>...};
+  return all[rows - 1];
+}
+
+template <bool SignedTile>
+INLINE ByteProduct byteProductOf(int rows) {
+  return byteProductOf<SignedTile>(rows, std::make_integer_sequence<int, kTileRows>());
+}
+
+// MARK: Weights
+
+/// Bytes of a weight [rows, depth] in panels, and floats of its sums.
+static int64_t bytePanelsSize(int64_t rows, int64_t depth) { return padded(rows) * inFours(depth); }
+static int64_t byteTilesSize(int64_t rows, int64_t depth) {
+  return tileCount(rows) * kTileRows * inFours(depth);
+}
+
+/// Calls `put(k, value)` for each number of a row as an integer, and `sum(group, value)` for each group.
+template <typename Put, typename Sum>
+static float packByteRow(const float *row, int64_t depth, Put put, Sum sum) {
+  float largest = 0;
+  for (int64_t k = 0; k < depth; ++k) largest = std::max(largest, std::abs(row[k]));
+  float scale = largest > 0 ? largest / 127 : 1;
+  for (int64_t group = 0; group < groupCount(depth); ++group) {
+    int32_t total = 0;
+    int64_t end = std::min(depth, (group + 1) * kDepth);
+    for (int64_t k = group * kDepth; k < end; ++k) {
+      auto value = static_cast<int8_t>(std::lrint(row[k] / scale));
+      total += value;
+      put(k, value);
+    }
+    sum(group, static_cast<float>(total));
+  }
+  return scale;
+}
+
+/// [rows, depth] to panels [depth / 4][kPanel][4]; scales [padded rows], sums [panel][group][kPanel].
+static void packBytePanels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                           float *scales, float *sums) {
+  std::memset(values, 0, bytePanelsSize(rows, depth));
+  std::fill(scales, scales + padded(rows), 0.0f);
+  std::fill(sums, sums + padded(rows) * groupCount(depth), 0.0f);
+  parallelFor(rows, [&](int64_t row) {
+    int64_t panel = row / kPanel, lane = row % kPanel;
+    int8_t *target = values + panel * kPanel * inFours(depth) + lane * 4;
+    scales[row] = packByteRow(
+        weight + row * depth, depth,
+        [&](int64_t k, int8_t value) { target[k / 4 * 4 * kPanel + k % 4] = value; },
+        [&](int64_t group, float sum) {
+          sums[(panel * groupCount(depth) + group) * kPanel + lane] = sum;
+        });
+  });
+}
+
+/// [rows, depth] to tiles [depth / 4][kTileRows][4]; scales [rows], sums [row][group].
+static void packByteTiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                          float *scales, float *sums) {
+  std::memset(values, 0, byteTilesSize(rows, depth));
+  int64_t count = tileCount(rows);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t first = tileStart(rows, count, i), end = tileStart(rows, count, i + 1);
+    int8_t *tile = values + i * kTileRows * inFours(depth);
+    for (int64_t row = first; row < end; ++row) {
+      scales[row] = packByteRow(
+          weight + row * depth, depth,
+          [&](int64_t k, int8_t value) {
+            tile[(k / 4 * kTileRows + row - first) * 4 + k % 4] = value;
+          },
+          [&](int64_t group, float sum) { sums[row * groupCount(depth) + group] = sum; });
+    }
+  }
+}
+
+// MARK: Rows of activations
+
+/// Numbers as bytes: round((x - low) / step).
+INLINE IntVec quantized(Vec x, Vec low, Vec inverse) {
+  // Adding 1.5 * 2^23 rounds to an integer in the last bits.
+  Vec shifted = fma(x - low, inverse, splat(12582912.0f));
+  return bits(shifted) & 255;
+}
+
+/// Writes a group of a row [count] as bytes to row `r` of a tile; what lacks to whole fours is zero.
+static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) {
+  Vec lows = splat(x[0]), highs = lows;
+  int64_t k = 0;
+  for (; k + kWidth <= count; k += kWidth) {
+    lows = min(lows, load(x + k));
+    highs = max(highs, load(x + k));
+  }
+  float low = lows[0], high = highs[0];
+  for (int i = 1; i < kWidth; ++i) {
+    low = std::min(low, lows[i]);
+    high = std::max(high, highs[i]);
+  }
+  for (; k < count; ++k) {
+    low = std::min(low, x[k]);
+    high = std::max(high, x[k]);
+  }
+  Range range = rangeBetween(low, high);
+  Vec inverse = splat(1 / range.step);
+  for (k = 0; k < count; k += kWidth) {
+    int64_t left = std::min<int64_t>(kWidth, count - k);
+    Vec v = left == kWidth ? load(x + k) : loadPart(x + k, left);
+    ByteVec q = __builtin_convertvector(quantized(v, splat(low), inverse), ByteVec);
+    uint8_t all[kWidth];
+    __builtin_memcpy(all, &q, sizeof q);
+    for (int64_t i = 0; i < left; i += 4) {
+      uint8_t *target = tile + ((k + i) / 4 * kTileRows + r) * 4;
+      __builtin_memcpy(target, all + i, 4);
+      for (int64_t j = left - i; j < 4; ++j) target[j] = 0;
+    }
+  }
+  return range;
+}

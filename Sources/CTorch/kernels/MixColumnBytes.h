@@ -1,0 +1,73 @@
+// Token mixing with products of bytes. No include guard: included once for each kind of processor,
+// after Bytes.h and before MixColumns.h.
+
+/// A panel of bytes [depth / 4][kPanel][4] and the ranges of its columns, by group.
+struct BytePanel {
+  uint8_t *values;
+  float *lows, *steps;  // [group][kPanel]
+};
+
+static BytePanel bytePanel(Scratch &scratch, int slot, int64_t depth) {
+  int64_t ranges = groupCount(depth) * kPanel;
+  float *memory = scratch.floats(slot, 2 * ranges + inFours(depth) / 4 * kPanel);
+  return {reinterpret_cast<uint8_t *>(memory + 2 * ranges), memory, memory + ranges};
+}
+
+/// Writes a panel [depth][kPanel] as bytes.
+static void packBytePanel(const float *panel, int64_t depth, const BytePanel &bytes) {
+  for (int64_t group = 0; group < groupCount(depth); ++group) {
+    int64_t start = group * kDepth, end = std::min(depth, start + kDepth);
+    for (int half = 0; half < kPanel; half += kWidth) {
+      Vec low = load(panel + start * kPanel + half), high = low;
+      for (int64_t k = start + 1; k < end; ++k) {
+        Vec v = load(panel + k * kPanel + half);
+        low = min(low, v);
+        high = max(high, v);
+      }
+      Vec step = (high - low) * splat(1.0f / 255);
+      step = step > splat(0) ? step : splat(1);
+      store(bytes.lows + group * kPanel + half, low);
+      store(bytes.steps + group * kPanel + half, step);
+      Vec inverse = splat(1) / step;
+      for (int64_t k = start; k < end; k += 4) {
+        IntVec four = (IntVec)(0);
+        for (int64_t j = 0; j < std::min<int64_t>(4, end - k); ++j) {
+          four |= quantized(load(panel + (k + j) * kPanel + half), low, inverse) << (8 * (int)j);
+        }
+        __builtin_memcpy(bytes.values + (k * kPanel + half * 4), &four, sizeof four);
+      }
+    }
+  }
+}
+
+/// As `multiplyPanel`, with bytes.
+template <typename Finish>
+INLINE void multiplyBytePanel(const CTByteWeight &weight, int64_t rows, int64_t depth,
+                              const BytePanel &panel, float *results, Finish finish) {
+  alignas(64) int32_t products[kTileSize];
+  int64_t count = tileCount(rows), groups = groupCount(depth);
+  for (int64_t group = 0; group < groups; ++group) {
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t first = tileStart(rows, count, i);
+      int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
+      const int8_t *tile = weight.values + (i * inFours(depth) + group * kDepth) * kTileRows;
+      byteProductOf<true>(height)(reinterpret_cast<const uint8_t *>(tile),
+                                  panel.values + group * kDepth * kPanel,
+                                  groupSize(depth, group) / 4, products);
+      for (int half = 0; half < kPanel; half += kWidth) {
+        Vec low = load(panel.lows + group * kPanel + half);
+        Vec step = load(panel.steps + group * kPanel + half);
+        for (int r = 0; r < height; ++r) {
+          IntVec product;
+          __builtin_memcpy(&product, products + r * kPanel + half, sizeof product);
+          Vec y = fma(__builtin_convertvector(product, Vec), step,
+                      low * splat(weight.sums[(first + r) * groups + group])) *
+                  splat(weight.scales[first + r]);
+          float *target = results + (first + r) * kPanel + half;
+          store(target, group > 0 ? load(target) + y : y);
+        }
+      }
+      if (group + 1 == groups) finish(first, height, results + first * kPanel);
+    }
+  }
+}

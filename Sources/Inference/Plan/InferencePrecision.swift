@@ -1,0 +1,23 @@
+import Torch
+
+/// The precision of a prediction's matrix products; everything else is computed in float32.
+public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
+  case float32 = "fp32"
+  /// Products of weights and activations that are rounded to bfloat16.
+  case bfloat16 = "bf16"
+  /// Products of bytes, where a plan has them: weights in 8 bits of their row's range, activations in
+  /// 8 bits of their own as they come. Layers whose results would suffer stay in bfloat16.
+  case int8
+
+  /// That of products that are not of bytes.
+  public var others: Precision { self == .float32 ? .float32 : .bfloat16 }
+
+  /// How far a plan's results may be from those computed as written, over the largest of them.
+  var tolerance: Double {
+    switch self {
+    case .float32: 1e-4
+    case .bfloat16: 0.05
+    case .int8: 0.25
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import Torch
+
+/// Weights packed for the kernels, shared by the plans of one model.
+final class PackedWeights {
+  private let precision: InferencePrecision
+  private var rows: [String: (mix: RowMix, origin: WeightOrigin)] = [:]
+  private var columns: [String: (mix: ColumnMix, origin: WeightOrigin)] = [:]
+  /// What was packed without bytes although the precision is int8.
+  private var exact: Set<String> = []
+
+  init(_ precision: InferencePrecision) { self.precision = precision }
+
+  func rows(_ step: RowStep) -> RowMix {
+    if let (mix, _) = rows[step.origin.key] { return mix }
+    let mix = packed(step, precision == .int8 ? .bytes : .float32)
+    rows[step.origin.key] = (mix, step.origin)
+    return mix
+  }
+
+  func columns(_ step: ColumnStep) -> ColumnMix {
+    if let (mix, _) = columns[step.origin.key] { return mix }
+    let mix = packed(step, precision == .int8 ? .bytes : .float32)
+    columns[step.origin.key] = (mix, step.origin)
+    return mix
+  }
+
+  /// Whether the step of this origin multiplies bytes.
+  func isInBytes(_ origin: WeightOrigin) -> Bool {
+    precision == .int8 && !exact.contains(origin.key)
+  }
+
+  /// The step's weights without bytes.
+  func exact(_ step: RowStep) -> RowMix { packed(step, .float32) }
+  func exact(_ step: ColumnStep) -> ColumnMix { packed(step, .float32) }
+
+  /// Takes weights without bytes from now on.
+  func keep(_ mix: RowMix, for origin: WeightOrigin) {
+    rows[origin.key] = (mix, origin)
+    exact.insert(origin.key)
+  }
+
+  func keep(_ mix: ColumnMix, for origin: WeightOrigin) {
+    columns[origin.key] = (mix, origin)
+    exact.insert(origin.key)
+  }
+
+  private func packed(_ step: RowStep, _ format: PackedWeight.Format) -> RowMix {
+    let (layer, hidden) = (rounded(step.layer, format), step.hidden.map { rounded($0, format) })
+    return RowMix(
+      epsilon: step.epsilon, hidden: hidden.map { ($0.weight, $0.bias, $0.activation) },
+      weight: layer.weight, bias: layer.bias, activation: layer.activation, format: format)
+  }
+
+  private func packed(_ step: ColumnStep, _ format: PackedWeight.Format) -> ColumnMix {
+    let (layer, hidden) = (rounded(step.layer, format), step.hidden.map { rounded($0, format) })
+    return ColumnMix(
+      normalization: step.normalization, affine: step.affine,
+      hidden: hidden.map { ($0.weight, $0.bias, $0.activation) }, weight: layer.weight,
+      bias: layer.bias, activation: layer.activation, resultScale: step.resultScale,
+      format: format)
+  }
+
+  /// Weights that are not bytes have the precision of bfloat16 unless all is in float32.
+  private func rounded(_ layer: PlannedLayer, _ format: PackedWeight.Format) -> PlannedLayer {
+    layer.rounded(to: format == .bytes ? nil : precision.others.autocast)
+  }
+}
