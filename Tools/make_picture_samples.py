@@ -110,3 +110,8 @@ for kernel, filter in [("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)]
         pixels = text(Image.open(folder / "rgb.png").resize((w, h), filter))
         expected["resized"].append({"kernel": kernel, "width": w, "height": h, "pixels": pixels})
 (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+# Not among the expected: each pixel's red is its column, its green its row.
+y, x = np.mgrid[0:180, 0:240]
+positions = np.stack([x, y, np.full_like(x, 128)], 2).astype(np.uint8)
+Image.fromarray(positions).save(folder / "positions.jpg", quality=95, subsampling=2)

@@ -3,8 +3,10 @@
     python3 Benchmarks/race [--models NAME ...] [--batches N ...] [--precisions fp32 bf16 int8]
         [--modes forward step] [--contenders NAME ...] [--rounds N] [--seconds S] [--threads N]
         [--output FOLDER] [--mingle TOOL] [--self-test]
+    python3 Benchmarks/race --loading [--pictures FOLDER] [--rounds N] [--seconds S] ...
 
-Benchmarks/README.md tells how to read what it writes: README.md, race.json and race.svg in FOLDER.
+Benchmarks/README.md tells how to read what it writes: README.md, race.json and race.svg in FOLDER,
+and loading.md and loading.json.
 """
 
 import argparse
@@ -49,6 +51,10 @@ def options():
         default=environment.CHECKOUT / "Benchmarks" / "results" / "race")
     add("--mingle", type=pathlib.Path, metavar="TOOL",
         default=environment.CHECKOUT / ".build" / "release" / "mingle")
+    add("--loading", action="store_true",
+        help="race the loading of pictures instead, against torchvision with Pillow, on one core")
+    add("--pictures", type=pathlib.Path, metavar="FOLDER",
+        help="the JPEG files to load, 4 to 3; by default 128 made for it, of 500 x 375")
     add("--self-test", action="store_true",
         help="one small model in a few short races, to see that all parts work")
     return parser
@@ -64,7 +70,10 @@ def main():
         sys.stdout.flush()
         os.execv(python, [str(python), str(environment.FOLDER), *sys.argv[1:]])
     import command
+    import loading
 
+    if arguments.loading:
+        sys.exit(loading.race(arguments, parser.error))
     if arguments.self_test:
         sys.exit(command.self_test(arguments))
     sys.exit(command.race(arguments, parser.error))

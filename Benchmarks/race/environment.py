@@ -12,6 +12,7 @@ import sys
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 CHECKOUT = FOLDER.parent.parent
+PICTURE_PACKAGES = ["pillow==13.0.0", "torchvision==0.29.2"]
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 
@@ -65,6 +66,23 @@ def leftovers(python):
     except OSError:
         found = ""
     return [] if found == str(sys.version_info[:2]) else ["--clear"]
+
+
+def picture_packages():
+    """The folder of the packages that only the loading of pictures needs; installs what is missing.
+
+    Not in the environment itself: networks must not find a torchvision that fits another torch.
+    """
+    folder = location() / "pictures"
+    stamp = folder / "race.stamp"
+    wanted = " ".join(PICTURE_PACKAGES)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        command += ["--no-deps", "--upgrade", "--target", folder, *PICTURE_PACKAGES]
+        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+            sys.exit(f"race: error: pip could not install {wanted}")
+        stamp.write_text(wanted)
+    return folder
 
 
 def install(python):

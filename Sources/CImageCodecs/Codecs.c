@@ -47,22 +47,26 @@ int32_t exif_orientation(const uint8_t *tiff, size_t count) {
   return 1;
 }
 
-/// Orientations 5 to 8 exchange rows and columns.
-static int exchanges(int32_t orientation) { return orientation >= 5; }
+Turn turn_of(int32_t orientation) {
+  Turn turn = {.exchanges = orientation >= 5,
+               .mirrorsX = orientation == 2 || orientation == 3 || orientation == 7 ||
+                           orientation == 8,
+               .mirrorsY = orientation == 3 || orientation == 4 || orientation == 6 ||
+                           orientation == 7};
+  return turn;
+}
 
-/// Upright pixel (x, y) is stored pixel (x, y), mirrored and exchanged as the orientation says.
-static void turn(const uint8_t *stored, int64_t storedWidth, int64_t storedHeight,
-                 int32_t channels, int32_t orientation, uint8_t *upright) {
-  int mirrorX = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  int mirrorY = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  int64_t width = exchanges(orientation) ? storedHeight : storedWidth;
-  int64_t height = exchanges(orientation) ? storedWidth : storedHeight;
+void turn_upright(const uint8_t *stored, size_t rowBytes, int64_t storedWidth,
+                  int64_t storedHeight, int32_t channels, int32_t orientation, uint8_t *upright) {
+  Turn turn = turn_of(orientation);
+  int64_t width = turn.exchanges ? storedHeight : storedWidth;
+  int64_t height = turn.exchanges ? storedWidth : storedHeight;
   for (int64_t y = 0; y < height; y++) {
     for (int64_t x = 0; x < width; x++) {
-      int64_t column = exchanges(orientation) ? y : x, row = exchanges(orientation) ? x : y;
-      if (mirrorX) column = storedWidth - 1 - column;
-      if (mirrorY) row = storedHeight - 1 - row;
-      const uint8_t *source = stored + (row * storedWidth + column) * channels;
+      int64_t column = turn.exchanges ? y : x, row = turn.exchanges ? x : y;
+      if (turn.mirrorsX) column = storedWidth - 1 - column;
+      if (turn.mirrorsY) row = storedHeight - 1 - row;
+      const uint8_t *source = stored + (size_t)row * rowBytes + (size_t)(column * channels);
       for (int32_t c = 0; c < channels; c++) *upright++ = source[c];
     }
   }
@@ -77,8 +81,12 @@ static int starts(const uint8_t *bytes, size_t count, size_t offset, const char 
   return count >= offset + length && memcmp(bytes + offset, text, length) == 0;
 }
 
+int ci_is_jpeg(const uint8_t *bytes, size_t count) {
+  return starts(bytes, count, 0, "\xFF\xD8\xFF");
+}
+
 static Format format(const uint8_t *bytes, size_t count, char *message) {
-  if (starts(bytes, count, 0, "\xFF\xD8\xFF")) return JPEG;
+  if (ci_is_jpeg(bytes, count)) return JPEG;
   if (starts(bytes, count, 0, "\x89PNG\r\n\x1A\n")) return PNG;
   if (count == 0) {
     failed(message, "the file is empty");
@@ -92,6 +100,15 @@ static Format format(const uint8_t *bytes, size_t count, char *message) {
     failed(message, "not a JPEG or PNG picture");
   }
   return UNKNOWN;
+}
+
+CIHeader upright_header(const Stored *stored) {
+  int exchanged = turn_of(stored->orientation).exchanges;
+  CIHeader header = {.width = (int32_t)(exchanged ? stored->height : stored->width),
+                     .height = (int32_t)(exchanged ? stored->width : stored->height),
+                     .channels = stored->channels,
+                     .orientation = stored->orientation};
+  return header;
 }
 
 int ci_read_header(const uint8_t *bytes, size_t count, int64_t pixelLimit, CIHeader *header,
@@ -109,17 +126,13 @@ int ci_read_header(const uint8_t *bytes, size_t count, int64_t pixelLimit, CIHea
     break;
   }
   if (result != 0) return result;
-  int exchanged = exchanges(stored.orientation);
-  header->width = (int32_t)(exchanged ? stored.height : stored.width);
-  header->height = (int32_t)(exchanged ? stored.width : stored.height);
-  header->channels = stored.channels;
-  header->orientation = stored.orientation;
+  *header = upright_header(&stored);
   return 0;
 }
 
 int ci_decode(const uint8_t *bytes, size_t count, const CIHeader *header, uint8_t *pixels,
               char *message) {
-  int exchanged = exchanges(header->orientation);
+  int exchanged = turn_of(header->orientation).exchanges;
   Stored stored = {.width = exchanged ? header->height : header->width,
                    .height = exchanged ? header->width : header->height,
                    .channels = header->channels,
@@ -134,7 +147,8 @@ int ci_decode(const uint8_t *bytes, size_t count, const CIHeader *header, uint8_
                    : png_pixels(bytes, count, &stored, target, message);
   if (target != pixels) {
     if (result == 0) {
-      turn(target, stored.width, stored.height, stored.channels, stored.orientation, pixels);
+      turn_upright(target, (size_t)stored.width * (size_t)stored.channels, stored.width,
+                   stored.height, stored.channels, stored.orientation, pixels);
     }
     free(target);
   }

@@ -12,6 +12,22 @@ typedef struct {
   int32_t orientation;
 } Stored;
 
+/// How a stored picture becomes upright: upright pixel (x, y) is stored pixel (x, y), first with its
+/// coordinates exchanged, then mirrored.
+typedef struct {
+  int exchanges;
+  int mirrorsX;
+  int mirrorsY;
+} Turn;
+
+Turn turn_of(int32_t orientation);
+
+/// Copies stored pixels, in rows `rowBytes` apart, upright.
+void turn_upright(const uint8_t *stored, size_t rowBytes, int64_t storedWidth,
+                  int64_t storedHeight, int32_t channels, int32_t orientation, uint8_t *upright);
+
+CIHeader upright_header(const Stored *stored);
+
 int jpeg_header(const uint8_t *bytes, size_t count, int64_t pixelLimit, Stored *stored,
                 char *message);
 int jpeg_pixels(const uint8_t *bytes, size_t count, const Stored *stored, uint8_t *pixels,

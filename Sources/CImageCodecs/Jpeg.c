@@ -1,13 +1,9 @@
-// JPEG through libjpeg-turbo. Its errors leave by `longjmp`, which stays inside this file: each
-// `setjmp` stands in a function whose other state lives in the caller's frame.
-#include <setjmp.h>
+// JPEG through libjpeg-turbo: headers, and whole pictures.
 #include <stdio.h>
 #include <string.h>
 
-#include <jpeglib.h>
+#include "JpegDecoder.h"
 #include <jerror.h>
-
-#include "Formats.h"
 
 /// Far above what encoders write (about ten); thousands would only serve to keep a decoder busy.
 #define SCAN_LIMIT 200
@@ -15,14 +11,6 @@
 /// A block of 64 pixels takes a bit at least, and a sampling of 4x1 and 1x4 covers 1024 pixels with
 /// eight blocks. Arithmetic coding has no such bound.
 #define PIXELS_PER_BYTE 1024
-
-typedef struct {
-  struct jpeg_decompress_struct jpeg;
-  struct jpeg_error_mgr errors;
-  struct jpeg_progress_mgr progress;
-  jmp_buf escape;
-  char *message;
-} Decoder;
 
 static void on_error(j_common_ptr jpeg) {
   Decoder *decoder = jpeg->client_data;
@@ -56,8 +44,7 @@ static int32_t marker_orientation(const struct jpeg_decompress_struct *jpeg) {
   return 1;
 }
 
-/// Starts the decoder and reads up to the first scan.
-static int open_jpeg(Decoder *decoder, const uint8_t *bytes, size_t count, char *message) {
+int open_jpeg(Decoder *decoder, const uint8_t *bytes, size_t count, char *message) {
   memset(decoder, 0, sizeof *decoder);
   decoder->message = message;
   decoder->jpeg.err = jpeg_std_error(&decoder->errors);
@@ -75,8 +62,8 @@ static int open_jpeg(Decoder *decoder, const uint8_t *bytes, size_t count, char 
   return 0;
 }
 
-static int describe(Decoder *decoder, size_t count, int64_t pixelLimit, Stored *stored,
-                    char *message) {
+int describe_jpeg(Decoder *decoder, size_t count, int64_t pixelLimit, Stored *stored,
+                  char *message) {
   struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
   stored->width = jpeg->image_width;
   stored->height = jpeg->image_height;
@@ -106,27 +93,32 @@ int jpeg_header(const uint8_t *bytes, size_t count, int64_t pixelLimit, Stored *
                 char *message) {
   Decoder decoder;
   int result = open_jpeg(&decoder, bytes, count, message);
-  if (result == 0) result = describe(&decoder, count, pixelLimit, stored, message);
+  if (result == 0) result = describe_jpeg(&decoder, count, pixelLimit, stored, message);
   jpeg_destroy_decompress(&decoder.jpeg);
   return result;
 }
 
-/// Adobe stores CMYK inverted: `ink` holds 255 - C, 255 - M, 255 - Y, 255 - K.
-static void rgb_from_inverted_cmyk(const uint8_t *ink, int64_t width, uint8_t *row) {
-  for (int64_t x = 0; x < width; x++, ink += 4, row += 3) {
+void rgb_from_inverted_cmyk(const uint8_t *ink, int64_t width, int32_t pixelBytes,
+                            uint8_t *row) {
+  for (int64_t x = 0; x < width; x++, ink += 4, row += pixelBytes) {
     int white = ink[3];
     for (int c = 0; c < 3; c++) row[c] = (uint8_t)(white - ((255 - ink[c]) * white + 127) / 255);
   }
 }
 
-static int read_rows(Decoder *decoder, const Stored *stored, uint8_t *pixels) {
-  struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-  if (setjmp(decoder->escape)) return -1;
+int start_jpeg(struct jpeg_decompress_struct *jpeg, J_COLOR_SPACE space) {
   int inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
-  jpeg->out_color_space = stored->channels == 1 ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
+  jpeg->out_color_space = inks ? JCS_CMYK : space;
   jpeg->dct_method = JDCT_ISLOW;
   jpeg->do_fancy_upsampling = TRUE;
   jpeg_start_decompress(jpeg);
+  return inks;
+}
+
+static int read_rows(Decoder *decoder, const Stored *stored, uint8_t *pixels) {
+  struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+  if (setjmp(decoder->escape)) return -1;
+  int inks = start_jpeg(jpeg, stored->channels == 1 ? JCS_GRAYSCALE : JCS_RGB);
   size_t rowBytes = (size_t)stored->width * (size_t)stored->channels;
   JSAMPARRAY ink = inks ? jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE,
                                                   (JDIMENSION)stored->width * 4, 1)
@@ -134,7 +126,7 @@ static int read_rows(Decoder *decoder, const Stored *stored, uint8_t *pixels) {
   while (jpeg->output_scanline < jpeg->output_height) {
     JSAMPROW row = pixels + jpeg->output_scanline * rowBytes;
     if (jpeg_read_scanlines(jpeg, inks ? ink : &row, 1) == 1 && inks) {
-      rgb_from_inverted_cmyk(ink[0], stored->width, row);
+      rgb_from_inverted_cmyk(ink[0], stored->width, stored->channels, row);
     }
   }
   return 0;

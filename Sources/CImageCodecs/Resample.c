@@ -2,24 +2,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "CImageCodecs.h"
+#include "Kernels.h"
 
 /// Weights are integers of 2^-22: 255 times their sum (at most 1.3 in magnitude) fits 31 bits.
 #define FRACTION_BITS 22
-
-static double triangle(double x) {
-  x = fabs(x);
-  return x < 1 ? 1 - x : 0;
-}
-
-/// Keys' cubic convolution kernel with a = -0.5.
-static double cubic(double x) {
-  const double a = -0.5;
-  x = fabs(x);
-  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-  return 0;
-}
 
 /// The sources of each output along one axis: `weights[i * taps ...]` from `first[i]` on.
 typedef struct {
@@ -40,7 +26,7 @@ static int make_axis(Axis *axis, int32_t size, int64_t resized, int64_t start, i
                      CIFilter filter) {
   double scale = (double)size / (double)resized;
   double stretch = scale < 1 ? 1 : scale;
-  double radius = (filter == CI_BICUBIC ? 2 : 1) * stretch;
+  double radius = kernel_radius(filter) * stretch;
   double widest = ceil(radius) * 2 + 1;
   axis->taps = (int32_t)(widest < size ? widest : size);
   axis->first = malloc((size_t)count * sizeof *axis->first);
@@ -57,7 +43,7 @@ static int make_axis(Axis *axis, int32_t size, int64_t resized, int64_t start, i
     double sum = 0;
     for (int32_t k = 0; k < length; k++) {
       double x = (begin + k + 0.5 - centre) / stretch;
-      exact[k] = filter == CI_BICUBIC ? cubic(x) : triangle(x);
+      exact[k] = kernel_value(filter, x);
       sum += exact[k];
     }
     for (int32_t k = 0; k < length; k++) {

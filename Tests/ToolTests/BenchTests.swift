@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `mingle bench` measures small networks.
@@ -37,6 +38,33 @@ import Testing
     let operations = Double(2 * 3 * products) * (mode == "step" ? 3 : 1)
     let rate = operations / seconds.median
     #expect(abs(report.operations_per_second / rate - 1) < 1e-6)
+  }
+
+  @Test func servesPictures() throws {
+    let samples = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "../DataTests/Samples").standardized.path
+    let folder = try TemporaryFolder()
+    let requests = [
+      #"{"request": "run", "iterations": 1}"#,
+      #"{"request": "pictures", "input": "\#(samples)", "crops": "random", "batch": 4}"#,
+      #"{"request": "run", "iterations": 2}"#,
+      #"{"request": "check", "output": "\#(folder.path)/first.safetensors"}"#,
+      #"{"request": "pictures", "input": "/no/such", "crops": "whole", "batch": 4}"#,
+    ]
+    let outcome = try Tool.run(
+      ["bench", "--serve"], input: Array(requests.joined(separator: "\n").utf8))
+    #expect(outcome.status == 0)
+    struct Answer: Decodable {
+      var seconds: [Double]?
+      var error: String?
+    }
+    let answers = try outcome.output.split(separator: "\n").map {
+      try JSONDecoder().decode(Answer.self, from: Data($0.utf8))
+    }
+    #expect(answers.map { $0.seconds?.count } == [nil, 1, 2, nil, nil])
+    #expect(answers.map { $0.error != nil } == [true, false, false, false, true])
+    let written = try Data(contentsOf: URL(filePath: folder.path + "/first.safetensors"))
+    #expect(written.count > 4 * 4 * 3 * 224 * 224)
   }
 
   @Test func servesNobody() throws {

@@ -11,7 +11,7 @@ def serve(contender):
     """Answers requests from standard input to its end; prints of libraries go to standard error.
 
     A contender has `load(request)`, which returns a function that computes once and returns logits,
-    or the loss before a step, as something that numpy reads.
+    the loss before a step, or a batch of pictures, as something that numpy reads.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -27,11 +27,11 @@ def serve(contender):
 
 def answer_to(request, contender, state):
     kind = request["request"]
-    if kind == "load":
+    if kind in ("load", "pictures"):
         state["once"] = contender.load(request)
         start = time.perf_counter()
         state["first"] = state["once"]()
-        state["mode"] = request["mode"]
+        state["mode"] = request.get("mode", kind)
         return {"seconds": [time.perf_counter() - start]}
     if kind == "check":
         write_check(request["output"], state)
@@ -52,6 +52,8 @@ def write_check(path, state):
 
     if state["mode"] == "forward":
         found = {"logits": state["first"]}
+    elif state["mode"] == "pictures":
+        found = {"pictures": state["first"]}
     else:
         losses = [state["first"], state["once"](), state["once"]()]
         found = {"losses": [float(loss) for loss in losses]}

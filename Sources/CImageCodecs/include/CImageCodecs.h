@@ -51,7 +51,7 @@ typedef struct {
   size_t rowBytes;
   int32_t width;
   int32_t height;
-  int32_t channels;
+  int32_t channels;  // 1 or 3
 } CISource;
 
 /// The pixels to compute of a picture that is `width` x `height` after the resize.
@@ -70,6 +70,73 @@ typedef struct {
 /// factor, cut off at the picture's edge and normalised to sum 1. First the rows, rounded and
 /// clipped to 8 bits, then the columns: as Pillow does. Returns -1 when memory is short.
 int ci_resample(const CISource *source, const CITarget *target, CIFilter filter, uint8_t *output);
+
+// MARK: Random crops
+
+/// A rectangle of whole pixels.
+typedef struct {
+  int32_t left;
+  int32_t top;
+  int32_t width;
+  int32_t height;
+} CIBox;
+
+/// A rectangle in `source`, in its pixels; its corners may lie inside pixels. Here a source may also
+/// have four bytes for each pixel, as `ci_decode_part` makes it.
+typedef struct {
+  CISource source;
+  double left;
+  double top;
+  double width;
+  double height;
+} CIArea;
+
+/// Whether the bytes begin as a JPEG file.
+int ci_is_jpeg(const uint8_t *bytes, size_t count);
+
+/// A JPEG file in memory, of which one part is decoded.
+typedef struct CIJpeg CIJpeg;
+
+/// Reads the header; NULL when it cannot be, with `ci_read_header`'s reasons. `bytes` must outlive
+/// what is returned.
+CIJpeg *ci_open_jpeg(const uint8_t *bytes, size_t count, int64_t pixelLimit, CIHeader *header,
+                     char *message);
+
+/// Decodes what a resize of `box` (in the upright picture, not empty) to `width` x `height` needs,
+/// upright; to be called once. `area->source.pixels` live until `ci_close_jpeg`.
+///
+/// Rows and columns outside the box are left out. The inverse DCT gives 1/8, 1/4 or 1/2 of the
+/// size, the smallest at which the box still has twice the columns and rows of `width` x `height`;
+/// otherwise every pixel of the box is as `ci_decode` gives it (gray repeated). A file that ends
+/// early is an error, also when it lacks only what lies below the box.
+int ci_decode_part(CIJpeg *jpeg, const CIBox *box, int32_t width, int32_t height, CIArea *area,
+                   char *message);
+
+void ci_close_jpeg(CIJpeg *jpeg);
+
+/// The size of a resized area: with `channels` (1: luma of colours) and perhaps left and right
+/// exchanged.
+typedef struct {
+  int32_t width;
+  int32_t height;
+  int32_t channels;
+  int32_t mirrored;
+} CIResized;
+
+/// Resizes an area with the antialiased kernels of `ci_resample`, without rounding in between, and
+/// clips to 0 ... 255: `output[c][y][x] = value * scale[c] + shift[c]`. Returns -1 when memory is
+/// short.
+///
+/// Differs from `ci_resample` by less than 1 where neither has to clip. Every step is a rounded
+/// operation of IEEE 754, so that all machines compute the same.
+int ci_resize_to_floats(const CIArea *area, const CIResized *target, CIFilter filter,
+                        const float *scale, const float *shift, float *output);
+
+/// The same, rounded, interleaved.
+int ci_resize_to_bytes(const CIArea *area, const CIResized *target, CIFilter filter,
+                       uint8_t *output);
+
+// MARK: Loops over pixels
 
 /// Fills `output` (same size as `source`) with the source at
 /// `(m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5])`, pixel centres at halves, bilinear; `fill`

@@ -6,19 +6,76 @@ extension Augmentation {
   package func apply(
     to image: Image, for preprocessing: Preprocessing, random: inout RandomNumbers
   ) -> Image {
-    let size = preprocessing.imageSize
-    var image = image.converted(toChannels: preprocessing.mean.count)
-    if let crop = randomResizedCrop {
-      let box = crop.box(width: image.width, height: image.height, random: &random)
-      image = image.resized(box, to: size, preprocessing.interpolation)
+    let plan = cropPlan(
+      width: image.width, height: image.height, for: preprocessing, random: &random)
+    if let plan { return changed(image.withPart(plan.box, plan.image), random: &random) }
+    let whole = image.converted(toChannels: preprocessing.mean.count)
+    return changed(whole.prepared(for: preprocessing), random: &random)
+  }
+
+  /// Writes a changed picture's normalised values: channels x height x width.
+  func write(
+    _ image: Image, for preprocessing: Preprocessing, _ normalization: Normalization,
+    random: inout RandomNumbers, to output: UnsafeMutablePointer<Float>
+  ) {
+    if endsWithCrop,
+      let plan = cropPlan(
+        width: image.width, height: image.height, for: preprocessing, random: &random)
+    {
+      image.withPart(plan.box) { plan.write($0, normalization, to: output) }
     } else {
-      image = image.prepared(for: preprocessing)
+      normalization.write(apply(to: image, for: preprocessing, random: &random), to: output)
     }
+  }
+
+  /// Writes a changed JPEG picture's normalised values, of which only the random crop is decoded.
+  ///
+  /// - Throws: `MingleError` as ``Image/init(decoding:pixelLimit:)``.
+  func write(
+    _ jpeg: EncodedPicture, for preprocessing: Preprocessing, _ normalization: Normalization,
+    random: inout RandomNumbers, to output: UnsafeMutablePointer<Float>
+  ) throws {
+    try jpeg.withUnsafeBytes { bytes in
+      let file = try OpenJPEG(bytes, named: jpeg.name, pixelLimit: Image.defaultPixelLimit)
+      let plan = cropPlan(
+        width: file.width, height: file.height, for: preprocessing, random: &random)
+      guard let plan else {
+        let image = try Image(decoding: jpeg)
+        return write(image, for: preprocessing, normalization, random: &random, to: output)
+      }
+      if endsWithCrop {
+        try file.withPart(plan.box, for: plan.size) { plan.write($0, normalization, to: output) }
+      } else {
+        let image = try file.withPart(plan.box, for: plan.size, plan.image)
+        normalization.write(changed(image, random: &random), to: output)
+      }
+    }
+  }
+
+  /// Whether the values after a random crop, and its flip, are the model's input.
+  private var endsWithCrop: Bool { padding == 0 && randAugment == nil && colorJitter == nil }
+
+  /// Draws the crop, and the flip when nothing lies between; nil when no random crop is wanted.
+  private func cropPlan(
+    width: Int, height: Int, for preprocessing: Preprocessing, random: inout RandomNumbers
+  ) -> CropPlan? {
+    guard let crop = randomResizedCrop else { return nil }
+    return CropPlan(
+      box: crop.box(width: width, height: height, random: &random),
+      size: preprocessing.imageSize, channels: preprocessing.mean.count,
+      interpolation: preprocessing.interpolation,
+      isMirrored: padding == 0 && random.chance(horizontalFlip))
+  }
+
+  /// What follows a crop.
+  private func changed(_ image: Image, random: inout RandomNumbers) -> Image {
+    var image = image
     if padding > 0 {
       let left = random.below(2 * padding + 1), top = random.below(2 * padding + 1)
       image = image.shifted(margin: padding, left: left, top: top)
     }
-    if random.chance(horizontalFlip) { image = image.mirrored() }
+    let isFlipDrawn = randomResizedCrop != nil && padding == 0
+    if !isFlipDrawn, random.chance(horizontalFlip) { image = image.mirrored() }
     if let randAugment { image = randAugment.apply(to: image, random: &random) }
     if let colorJitter { image = colorJitter.apply(to: image, random: &random) }
     return image

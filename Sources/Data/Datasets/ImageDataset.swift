@@ -16,11 +16,17 @@ public protocol ImageDataset: Sendable {
   func sampleName(at index: Int) -> String
   /// - Throws: `MingleError` that names the file and the reason.
   func image(at index: Int) throws -> Image
+  /// The picture's file, of which a loader may decode a part only; nil when pictures are stored in
+  /// another way.
+  ///
+  /// - Throws: `MingleError` that names the file and the reason.
+  func encodedPicture(at index: Int) throws -> EncodedPicture?
 }
 
 extension ImageDataset {
   public var classCount: Int { classNames.count }
   public var isDecoded: Bool { false }
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? { nil }
 
   /// How many samples each class has, in label order.
   public var classSizes: [Int] {
@@ -46,6 +52,9 @@ public struct DatasetSubset: ImageDataset {
   public func label(at index: Int) -> Int { base.label(at: indices[index]) }
   public func sampleName(at index: Int) -> String { base.sampleName(at: indices[index]) }
   public func image(at index: Int) throws -> Image { try base.image(at: indices[index]) }
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? {
+    try base.encodedPicture(at: indices[index])
+  }
 }
 
 extension ImageDataset {

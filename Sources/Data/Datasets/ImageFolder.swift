@@ -47,6 +47,9 @@ public struct ImageFolder: ImageDataset {
   public func label(at index: Int) -> Int { labels[index] }
   public func sampleName(at index: Int) -> String { files[index] }
   public func image(at index: Int) throws -> Image { try Image(contentsOf: files[index]) }
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? {
+    try EncodedPicture(contentsOf: files[index])
+  }
 }
 
 /// Whether a folder lies at `path`, and not a file.

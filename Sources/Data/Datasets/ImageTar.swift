@@ -46,11 +46,13 @@ public struct ImageTar: ImageDataset {
   public func sampleName(at index: Int) -> String { "\(name):\(members[index].path)" }
 
   public func image(at index: Int) throws -> Image {
-    try file.withUnsafeBytes { bytes in
-      try Image(
-        decoding: UnsafeRawBufferPointer(rebasing: bytes[members[index].bytes]),
-        named: sampleName(at: index), pixelLimit: Image.defaultPixelLimit)
-    }
+    try Image(decoding: picture(at: index))
+  }
+
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? { picture(at: index) }
+
+  private func picture(at index: Int) -> EncodedPicture {
+    EncodedPicture(file, range: members[index].bytes, named: sampleName(at: index))
   }
 }
 

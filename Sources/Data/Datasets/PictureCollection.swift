@@ -27,4 +27,7 @@ public struct PictureCollection: ImageDataset {
   public func label(at index: Int) -> Int { 0 }
   public func sampleName(at index: Int) -> String { files[index] }
   public func image(at index: Int) throws -> Image { try Image(contentsOf: files[index]) }
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? {
+    try EncodedPicture(contentsOf: files[index])
+  }
 }

@@ -81,4 +81,7 @@ public struct PictureList: ImageDataset {
   public func label(at index: Int) -> Int { labels[index] }
   public func sampleName(at index: Int) -> String { files[index] }
   public func image(at index: Int) throws -> Image { try Image(contentsOf: files[index]) }
+  public func encodedPicture(at index: Int) throws -> EncodedPicture? {
+    try EncodedPicture(contentsOf: files[index])
+  }
 }

@@ -1,5 +1,4 @@
 import CImageCodecs
-import Checkpoints
 import Foundation
 import Torch
 
@@ -12,10 +11,7 @@ extension Image {
   ///
   /// - Throws: `MingleError` that names the file and the reason; see ``init(decoding:named:pixelLimit:)``.
   public init(contentsOf path: String, pixelLimit: Int = defaultPixelLimit) throws {
-    let file = try MappedFile(path)
-    self = try file.withUnsafeBytes {
-      try Image(decoding: $0, named: path, pixelLimit: pixelLimit)
-    }
+    try self.init(decoding: EncodedPicture(contentsOf: path), pixelLimit: pixelLimit)
   }
 
   /// Decodes a JPEG or PNG file in memory, upright (EXIF orientation applied).
@@ -65,7 +61,7 @@ extension Image {
 }
 
 /// Runs a C function that returns 0 or leaves its reason in the buffer.
-private func codec(
+func codec(
   _ name: String, kind: MingleError.Kind = .badData, what: String = "the picture cannot be read",
   _ body: (UnsafeMutablePointer<CChar>) -> Int32
 ) throws {

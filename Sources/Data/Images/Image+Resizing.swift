@@ -15,16 +15,10 @@ extension Image {
   public func resized(
     to size: ImageSize, interpolation: Preprocessing.Interpolation = .bicubic
   ) -> Image {
-    resized(
-      PixelBox(left: 0, top: 0, width: width, height: height), to: size, interpolation)
-  }
-
-  /// The pixels in `box` resized to `size`; pixels outside the box have no influence.
-  func resized(
-    _ box: PixelBox, to size: ImageSize, _ interpolation: Preprocessing.Interpolation
-  ) -> Image {
-    let window = PixelBox(left: 0, top: 0, width: size.width, height: size.height)
-    return resampled(box, width: size.width, height: size.height, window: window, interpolation)
+    resampled(
+      PixelBox(left: 0, top: 0, width: width, height: height), width: size.width,
+      height: size.height,
+      window: PixelBox(left: 0, top: 0, width: size.width, height: size.height), interpolation)
   }
 
   /// `box`, resized to `width` x `height`, of which only `window` is computed.

@@ -7,12 +7,17 @@ struct Normalization: Sendable {
   let channels: Int
   /// 256 values for each channel.
   private let table: [Float]
+  /// The same as `value * scale + shift`, channel by channel.
+  let scale: [Float]
+  let shift: [Float]
 
   init(_ preprocessing: Preprocessing) {
     channels = preprocessing.mean.count
     table = zip(preprocessing.mean, preprocessing.standardDeviation).flatMap { mean, deviation in
       (0...255).map { (Float($0) / 255 - mean) / deviation }
     }
+    scale = preprocessing.standardDeviation.map { 1 / (255 * $0) }
+    shift = zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 }
   }
 
   /// Writes channels x height x width values.

@@ -42,7 +42,8 @@ public struct LoaderOptions: Codable, Hashable, Sendable {
   public var prefetch = 4
   /// Leaves out samples that cannot be read (their batch is shorter) instead of stopping.
   public var skipsBroken = false
-  /// Memory for decoded pictures, so that small sets are decoded once.
+  /// Memory for decoded pictures, so that small sets are decoded once; not for JPEG files of which
+  /// random crops are taken, which are decoded each time, the crop alone.
   public var cacheBytes = 1 << 29
 
   public init() {}

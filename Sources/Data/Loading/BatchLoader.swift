@@ -89,23 +89,42 @@ public final class BatchLoader: Sendable {
       indices: indices, position: position, broken: broken)
   }
 
+  /// The sample's JPEG file when only a part of it will be used. Whether it is has nothing to do with
+  /// what the cache holds: a reduced part differs from a part of the whole.
+  private func jpeg(at index: Int) throws -> EncodedPicture? {
+    guard augmentation.randomResizedCrop != nil, !dataset.isDecoded,
+      cache?.image(at: index) == nil, let picture = try dataset.encodedPicture(at: index)
+    else { return nil }
+    return picture.isJPEG ? picture : nil
+  }
+
+  private func image(at index: Int) throws -> Image {
+    if let image = cache?.image(at: index) { return image }
+    let image = try dataset.image(at: index)
+    cache?.keep(image, at: index)
+    return image
+  }
+
   /// Decodes, augments and normalises one sample.
   private func write(
     _ index: Int, place: Int, epoch: Int, to output: UnsafeMutableBufferPointer<Float>
   ) throws(MingleError) {
-    let image: Image
+    guard let base = output.baseAddress else { return }
+    var random = RandomNumbers(seed: options.seed, .sample, epoch: epoch, position: place)
     do {
-      image = try cache?.image(at: index, of: dataset) ?? dataset.image(at: index)
+      if let jpeg = try jpeg(at: index) {
+        try augmentation.write(
+          jpeg, for: preprocessing, normalization, random: &random, to: base)
+      } else {
+        try augmentation.write(
+          image(at: index), for: preprocessing, normalization, random: &random, to: base)
+      }
     } catch let error as MingleError {
       throw error
     } catch {
       throw MingleError(
         .badData, "the sample cannot be read (\(error))", in: dataset.sampleName(at: index))
     }
-    var random = RandomNumbers(seed: options.seed, .sample, epoch: epoch, position: place)
-    let changed = augmentation.apply(to: image, for: preprocessing, random: &random)
-    guard let base = output.baseAddress else { return }
-    normalization.write(changed, to: base)
     augmentation.erase(
       output, channels: normalization.channels, size: preprocessing.imageSize, random: &random)
   }

@@ -15,15 +15,16 @@ final class ImageCache: Sendable {
     self.limit = limit
   }
 
-  func image(at index: Int, of dataset: any ImageDataset) throws -> Image {
-    if let image = contents.withLock({ $0.images[index] }) { return image }
-    let image = try dataset.image(at: index)
+  func image(at index: Int) -> Image? {
+    contents.withLock { $0.images[index] }
+  }
+
+  func keep(_ image: Image, at index: Int) {
     contents.withLock {
       if $0.images[index] == nil && $0.bytes + image.pixels.count <= limit {
         $0.images[index] = image
         $0.bytes += image.pixels.count
       }
     }
-    return image
   }
 }

@@ -5,16 +5,18 @@ import Mingle
 ///
 /// Whoever compares programs so decides when each computes. Requests, and what the answers hold:
 ///
-///     load    model, weights, settings, input, precision, mode, threads    seconds of the first run
-///     check   output                                                       -
-///     run     iterations                                                   seconds of each run
-///     memory                                                               peak_bytes
+///     load      model, weights, settings, input, precision, mode, threads    seconds of the first run
+///     pictures  input, crops, batch                                          seconds of the first run
+///     check     output                                                       -
+///     run       iterations                                                   seconds of each run
+///     memory                                                                 peak_bytes
 ///
-/// The file `input` has "input" and "labels". `check` writes the first run's "logits", or the "losses"
-/// of the first three steps. What goes wrong is answered as "error".
+/// The file `input` has "input" and "labels"; for `pictures` it is a folder, and a run loads all of
+/// it. `check` writes the first run's "logits" or first batch of "pictures", or the "losses" of the
+/// first three steps. What goes wrong is answered as "error".
 struct MeasurementServer {
   private struct Request: Decodable {
-    enum Kind: String, Decodable { case load, check, run, memory }
+    enum Kind: String, Decodable { case load, pictures, check, run, memory }
 
     let request: Kind
     var model: String?
@@ -24,6 +26,8 @@ struct MeasurementServer {
     var precision: String?
     var mode: WorkloadMode?
     var threads: Int?
+    var crops: PictureCrops?
+    var batch: Int?
     var output: String?
     var iterations: Int?
   }
@@ -34,8 +38,13 @@ struct MeasurementServer {
     var error: String?
   }
 
-  private var workload: Workload?
-  private var first: Tensor?
+  /// What was loaded, and what its first run gave.
+  private enum Loaded {
+    case network(Workload, Tensor)
+    case pictures(PictureWorkload, Tensor)
+  }
+
+  private var loaded: Loaded?
 
   /// - Throws: `BrokenPipe` when nobody reads the answers any more.
   mutating func run() throws {
@@ -59,24 +68,42 @@ struct MeasurementServer {
   private mutating func answer(to request: Request) throws -> Answer {
     switch request.request {
     case .load:
-      let loaded = try load(request)
-      let (seconds, output) = elapsed { loaded.run() }
-      (workload, first) = (loaded, output)
+      let workload = try load(request)
+      let (seconds, output) = elapsed { workload.run() }
+      loaded = .network(workload, output)
+      return Answer(seconds: [seconds])
+    case .pictures:
+      let workload = try PictureWorkload(
+        folder: given(request.input, "input"), crops: given(request.crops, "crops"),
+        batchSize: given(request.batch, "batch"))
+      let (seconds, output) = try elapsed { try workload.run() }
+      loaded = .pictures(workload, output)
       return Answer(seconds: [seconds])
     case .check:
-      let (workload, first) = try ready()
-      let path = try given(request.output, "output")
+      try check(given(request.output, "output"))
+      return Answer()
+    case .run:
+      let count = max(0, try given(request.iterations, "iterations"))
+      switch try ready() {
+      case .network(let workload, _): return Answer(seconds: workload.seconds(count: count))
+      case .pictures(let workload, _):
+        return Answer(
+          seconds: try (0..<count).map { _ in try elapsed { try workload.run() }.seconds })
+      }
+    case .memory: return Answer(peakBytes: peakMemory())
+    }
+  }
+
+  private func check(_ path: String) throws {
+    switch try ready() {
+    case .network(let workload, let first):
       switch workload.mode {
       case .forward: try Safetensors.write(["logits": first], to: path)
       case .step:
         let losses = [first, workload.run(), workload.run()]
         try Safetensors.write(["losses": .stacked(losses).to(.float32)], to: path)
       }
-      return Answer()
-    case .run:
-      let count = try given(request.iterations, "iterations")
-      return Answer(seconds: try ready().workload.seconds(count: max(0, count)))
-    case .memory: return Answer(peakBytes: peakMemory())
+    case .pictures(_, let first): try Safetensors.write(["pictures": first], to: path)
     }
   }
 
@@ -97,11 +124,11 @@ struct MeasurementServer {
       mode: given(request.mode, "mode"), precision: precision)
   }
 
-  private func ready() throws -> (workload: Workload, first: Tensor) {
-    guard let workload, let first else {
+  private func ready() throws -> Loaded {
+    guard let loaded else {
       throw MingleError(.usage, "nothing is loaded", next: "request 'load' first")
     }
-    return (workload, first)
+    return loaded
   }
 
   private func given<Value>(_ value: Value?, _ name: String) throws -> Value {
