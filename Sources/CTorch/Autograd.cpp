@@ -127,4 +127,11 @@ CTAutocast ct_autocast(int32_t deviceType, CTAutocast state) {
   return before;
 }
 
+int32_t ct_autocast_dtype(int32_t deviceType) {
+  auto type = static_cast<c10::DeviceType>(deviceType);
+  bool isOn = at::autocast::is_autocast_available(type) && at::autocast::is_autocast_enabled(type);
+  if (!isOn) return -1;
+  return static_cast<int32_t>(at::autocast::get_autocast_dtype(type));
+}
+
 void ct_autocast_clear_cache(void) { at::autocast::clear_cache(); }

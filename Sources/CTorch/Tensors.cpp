@@ -73,4 +73,15 @@ int ct_tensor_real(CTTensor tensor, double *value) {
   return ctorch::catching([&] { *value = ctorch::borrow(tensor).item().toDouble(); });
 }
 
+// Tensors made for inference have no version.
+int64_t ct_tensor_version(CTTensor tensor) {
+  auto &counter = ctorch::impl(tensor)->version_counter();
+  return counter.enabled() ? counter.current_version() : -1;
+}
+
+void ct_tensor_touch(CTTensor tensor) {
+  auto &counter = ctorch::impl(tensor)->version_counter();
+  if (counter.enabled()) ctorch::impl(tensor)->bump_version();
+}
+
 int64_t ct_live_tensors(void) { return ctorch::liveTensors.load(std::memory_order_relaxed); }

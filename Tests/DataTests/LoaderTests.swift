@@ -40,6 +40,34 @@ private let everything: Augmentation = {
 }()
 
 @Suite @TorchActor struct LoaderTests {
+  /// A step takes a batch and computes; meanwhile the next ones are prepared, and no more.
+  @Test func batchesArePreparedBeforeTheyAreAskedFor() throws {
+    let data = NumberedPictures(count: 80)
+    var options = LoaderOptions.evaluation(batchSize: 4)
+    options.prefetch = 3
+    let stream = try BatchLoader(data, preprocessing: rawBytes(4), options: options)
+      .batches(epoch: 0)
+    for used in 1...4 {
+      _ = try stream.next()
+      let deadline = Date(timeIntervalSinceNow: 30)
+      while data.reads.value < 4 * (used + 3), Date() < deadline { usleep(1000) }
+      usleep(2000)
+      #expect(data.reads.value == 4 * (used + 3))
+    }
+  }
+
+  @Test(arguments: Device.available) func batchesAreOnTheDevice(_ device: Device) throws {
+    var augmentation = Augmentation.none
+    augmentation.mixup = 0.5
+    let stream = try BatchLoader(
+      NumberedPictures(count: 8), preprocessing: rawBytes(4), augmentation: augmentation,
+      options: .evaluation(batchSize: 4)
+    ).batches(epoch: 0, on: device)
+    let batch = try #require(try stream.next())
+    #expect(batch.images.device == device && batch.labels.device == device)
+    #expect(batch.targets?.device == device)
+  }
+
   @Test func batchesHoldTheSamplesInOrder() throws {
     let data = NumberedPictures(count: 10)
     let loader = try BatchLoader(

@@ -60,6 +60,37 @@ import Training
     #expect(lines[0] == lines[1])
   }
 
+  @Test func alsoInLowPrecisionWithBlocksComputedAgain() throws {
+    let folder = try TemporaryFolder()
+    var recipe = recipe()
+    recipe.precision = .bfloat16
+    recipe.activationCheckpointing = true
+    recipe.accumulation = 2
+    try Trainer(recipe, in: folder("whole")).run()
+    let stopped = try Trainer(recipe, in: folder("parts")).run { event in
+      if case .step(let report) = event, report.step == 11 { .stop } else { .proceed }
+    }
+    #expect(stopped.wasStopped)
+    try Trainer(resuming: folder("parts")).run()
+    let isSame = try weights(in: folder("parts")) == weights(in: folder("whole"))
+    #expect(isSame)
+  }
+
+  @Test(arguments: Precision.allCases) func blocksComputedAgainChangeNothing(
+    _ precision: Precision
+  ) throws {
+    let folder = try TemporaryFolder()
+    for isOn in [false, true] {
+      var recipe = recipe()
+      recipe.precision = precision
+      recipe.activationCheckpointing = isOn
+      recipe.epochs = 1
+      try Trainer(recipe, in: folder("\(isOn)")).run()
+    }
+    let isSame = try weights(in: folder("false")) == weights(in: folder("true"))
+    #expect(isSame)
+  }
+
   @Test func aRunKilledBeforeItsFirstSaveStartsAgain() throws {
     let folder = try TemporaryFolder()
     try Trainer(recipe(), in: folder("whole")).run()

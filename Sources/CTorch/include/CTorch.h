@@ -78,6 +78,10 @@ void ct_tensor_strides(CTTensor tensor, int64_t *strides);
 /// The same for all tensors that share memory.
 const void *ct_tensor_storage(CTTensor tensor);
 int ct_tensor_real(CTTensor tensor, double *value);
+/// Grows with each operator that writes to the tensor's memory.
+int64_t ct_tensor_version(CTTensor tensor);
+/// Tells autograd that the memory was written to without an operator.
+void ct_tensor_touch(CTTensor tensor);
 /// How many `CTTensor` references live in this process.
 int64_t ct_live_tensors(void);
 
@@ -112,8 +116,12 @@ typedef struct {
 
 /// Sets this thread's autocast for a device type; returns the state before.
 CTAutocast ct_autocast(int32_t deviceType, CTAutocast state);
+/// The dtype of this thread's autocast for a device type; -1 where it is off.
+int32_t ct_autocast_dtype(int32_t deviceType);
 /// Forgets the weights that autocast keeps in low precision.
 void ct_autocast_clear_cache(void);
+
+#include "CTorchTraining.h"
 
 // MARK: Generators
 

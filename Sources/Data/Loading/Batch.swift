@@ -18,6 +18,14 @@ public struct Batch: Sendable {
 
   /// `B`.
   public var count: Int { indices.count }
+
+  /// The same batch with its tensors on `device`.
+  func moved(to device: Device) -> Batch {
+    guard device != .cpu else { return self }
+    return Batch(
+      images: images.to(device), labels: labels.to(device), targets: targets?.to(device),
+      indices: indices, position: position, broken: broken)
+  }
 }
 
 /// A sample that could not be read.

@@ -36,12 +36,15 @@ public final class BatchLoader: Sendable {
     options.batchCount(of: dataset.count)
   }
 
-  /// The batches of an epoch from position `start` on.
-  public func batches(epoch: Int, from start: Int = 0) -> BatchStream {
+  /// The batches of an epoch from position `start` on, prepared ahead: decoded, augmented, normalised and
+  /// on `device` when they are asked for.
+  public func batches(
+    epoch: Int, from start: Int = 0, on device: Device = .cpu
+  ) -> BatchStream {
     precondition(
       epoch >= 0 && (0...batchesPerEpoch).contains(start),
       "batch \(start) of \(batchesPerEpoch) in epoch \(epoch)")
-    return BatchStream(self, epoch: epoch, from: start)
+    return BatchStream(self, epoch: epoch, from: start, on: device)
   }
 
   /// The samples of an epoch in their order.

@@ -15,14 +15,14 @@ public final class BatchStream: Sendable {
     var hasBatch = false
   }
 
-  init(_ loader: BatchLoader, epoch: Int, from start: Int) {
+  init(_ loader: BatchLoader, epoch: Int, from start: Int, on device: Device) {
     name = loader.dataset.name
     isWholeEpoch = start == 0
     let order = loader.order(epoch: epoch)
     batches = PreparedStream(
       start..<loader.batchesPerEpoch, workers: loader.options.workers,
       ahead: loader.options.prefetch
-    ) { try loader.batch(at: $0, epoch: epoch, order: order) }
+    ) { try loader.batch(at: $0, epoch: epoch, order: order).moved(to: device) }
   }
 
   /// All samples left out so far, in the epoch's order.

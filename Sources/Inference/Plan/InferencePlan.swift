@@ -77,33 +77,45 @@ public final class InferencePlan {
     return results.count == 1 ? results[0] : .concatenated(results)
   }
 
-  /// The faster of those whose results agree with what is computed as written.
+  /// The fastest of those whose results agree with what is computed as written in float32.
   private func findWay(for input: Tensor) -> Way {
     let size = input.shape[0]
     let (expected, whole) = plan(for: input)
     let single = size == 1 ? whole : plan(for: input.narrowed(0, 0..<1)).run
     guard let whole, let single else { return .asWritten }
-    let ways = [Way.oneByOne(single)] + (size > 1 ? [.together(whole, single: single)] : [])
-    let good = ways.filter {
+    let planned = [Way.oneByOne(single)] + (size > 1 ? [.together(whole, single: single)] : [])
+    var good = planned.filter {
       run($0, input, size: size).agrees(with: expected, within: precision.tolerance)
     }
+    // Plans multiply in float32, or bytes.
+    if precision == .bfloat16, Self.bfloat16IsFaster { good.append(.asWritten) }
     guard good.count > 1 else { return good.first ?? .asWritten }
     let times = good.map { way in
       (0..<2).map { _ in ContinuousClock().measure { _ = run(way, input, size: size) } }.min()
         ?? .zero
     }
-    return times[1] < times[0] ? good[1] : good[0]
+    return zip(times, good).min { $0.0 < $1.0 }?.1 ?? .asWritten
   }
 
-  /// What is computed as written, and a plan made of it, where it can be.
+  /// What is computed as written in float32, and a plan made of it, where it can be.
   private func plan(for input: Tensor) -> (expected: Tensor, run: PlannedRun?) {
-    let (expected, recording) = OperatorRecording.record(input) { asWritten($0) }
+    let (expected, recording) = OperatorRecording.record(input) { forward($0) }
     guard var graph = PlanGraph(recording, inputShape: input.shape) else { return (expected, nil) }
     graph.fuse()
     let run = PlannedRun(graph, weights: weights)
     if precision == .int8 { run.keepSensitiveSteps(for: input) }
     return (expected, run)
   }
+
+  /// Whether this machine multiplies bfloat16 faster than float32, by a product of some milliseconds.
+  private static let bfloat16IsFaster: Bool = {
+    func time(_ dtype: DType) -> Duration {
+      let factor = Tensor.zeros([512, 512], dtype: dtype)
+      return (0..<4).map { _ in ContinuousClock().measure { _ = factor.matmul(factor) } }.min()
+        ?? .zero
+    }
+    return time(.bfloat16) < time(.float32)
+  }()
 
   private func asWritten(_ input: Tensor) -> Tensor {
     withoutGradients {

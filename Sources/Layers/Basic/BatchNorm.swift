@@ -34,10 +34,14 @@ public final class BatchNorm: ModeDependent {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     var learns = false
     if case .training = mode { learns = x.count > x.shape[1] }
-    if learns { numBatchesTracked.tensor.addInPlace(1) }
+    // A pass that is repeated has been counted.
+    let moves = learns && !Checkpointing.isRepeating
+    if moves { numBatchesTracked.tensor.addInPlace(1) }
+    let keeps = moves || !learns
     return traced(
       x.batchNorm(
-        weight.tensor, bias.tensor, runningMean: runningMean.tensor,
-        runningVariance: runningVar.tensor, momentum: learns ? momentum : nil, epsilon: epsilon))
+        weight.tensor, bias.tensor, runningMean: keeps ? runningMean.tensor : nil,
+        runningVariance: keeps ? runningVar.tensor : nil, momentum: learns ? momentum : nil,
+        epsilon: epsilon))
   }
 }

@@ -39,7 +39,7 @@ public final class Convolution: Module {
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let y = x.convolution(
-      weight.tensor, bias?.tensor, stride: stride, padding: padding, groups: groups)
+      weight.operand, bias?.tensor, stride: stride, padding: padding, groups: groups)
     return traced(y, multiplyAdds: y.count * weight.tensor.count / weight.tensor.shape[0])
   }
 }

@@ -21,7 +21,7 @@ public final class Linear: Module {
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
     traced(
-      x.linear(weight.tensor, bias?.tensor),
+      x.linear(weight.operand, bias?.tensor),
       multiplyAdds: x.count * outputDimension)
   }
 
@@ -29,7 +29,7 @@ public final class Linear: Module {
   /// [B, I, N] -> [B, O, N].
   public func overRows(_ x: Tensor) -> Tensor {
     traced(
-      x.rowLinear(weight.tensor, bias?.tensor),
+      x.rowLinear(weight.operand(times: x.shape[0]), bias?.tensor),
       multiplyAdds: x.count * outputDimension)
   }
 }

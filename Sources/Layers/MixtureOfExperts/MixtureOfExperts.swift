@@ -86,7 +86,7 @@ extension MixtureOfExperts {
         .to(logits.device)
     }
     let (best, chosen) = noisy.topK(topK)
-    if balances != nil {
+    if balances != nil, !Checkpointing.isRepeating {
       let threshold = best.narrowed(1, (topK - 1)..<topK)  // [M, 1]
       balances?.append(
         RoutingBalance(logits: logits, threshold: threshold, weight: balanceWeight))
@@ -95,6 +95,8 @@ extension MixtureOfExperts {
   }
 
   private func note(_ dispatch: Dispatch) {
-    if let last = balances?.indices.last { balances?[last].chosenCounts = dispatch.counts }
+    if let last = balances?.indices.last, !Checkpointing.isRepeating {
+      balances?[last].chosenCounts = dispatch.counts
+    }
   }
 }

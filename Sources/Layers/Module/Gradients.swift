@@ -25,10 +25,7 @@ public struct Gradients {
   }
 
   /// The Euclidean norm over all parameters.
-  public var norm: Double {
-    guard !entries.isEmpty else { return 0 }
-    return Tensor.stacked(entries.map { $0.gradient.norm() }).norm().item
-  }
+  public var norm: Double { Tensor.norm(ofAll: entries.map(\.gradient)) }
 }
 
 /// A scalar loss and its gradient with respect to the trainable parameters of `model`.

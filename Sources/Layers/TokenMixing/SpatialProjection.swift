@@ -38,8 +38,10 @@ public final class SpatialProjection: Module {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let count = x.shape[1]
     precondition(count <= tokenCount, "\(count) tokens for a projection of \(tokenCount)")
+    let isWhole = count == tokenCount && weight.tensor.rank == 2
+    let matrix = isWhole ? weight.operand(times: x.shape[0]) : matrix(of: count)
     return traced(
-      x.rowLinear(matrix(of: count), bias.tensor.narrowed(0, 0..<count)),
+      x.rowLinear(matrix, bias.tensor.narrowed(0, 0..<count)),
       multiplyAdds: x.count * count)
   }
 }

@@ -63,6 +63,7 @@ final class Workload {
     of model: any VisionModel, _ images: Tensor, _ labels: Tensor, _ precision: Precision
   ) throws -> () -> Tensor {
     let optimizer = try OptimizerConfiguration.adamW.make(for: model)
+    model.keepLowPrecisionWeights(precision.autocast != nil)
     let trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     model.setMode(.training(Generator(seed: 1)))
     return {

@@ -68,6 +68,9 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Precision of matrix products: fp32 or bf16.")
   var precision: Precision?
 
+  @Flag(help: "Compute each block again in the backward pass: less memory, more time.")
+  var activationCheckpointing = false
+
   @Option(help: ArgumentHelp("Decides every random number.", valueName: "number"))
   var seed: UInt64?
 
@@ -207,6 +210,9 @@ struct RunOptions: ParsableArguments {
       RecipeChange("--hold-out", holdOut) { $0.holdOut = $1 },
       RecipeChange("--ema-decay", emaDecay) { $0.emaDecay = $1 },
       RecipeChange("--precision", precision) { $0.precision = $1 },
+      RecipeChange("--activation-checkpointing", activationCheckpointing ? true : nil) {
+        $0.activationCheckpointing = $1
+      },
       RecipeChange("--seed", seed) { $0.seed = $1 },
       RecipeChange("--workers", workers) { $0.workers = $1 },
       RecipeChange("--save-every", saveEvery) { $0.saveEvery = $1 },

@@ -51,7 +51,7 @@ final class OutputBias: ModuleWithEntries {
 
   /// `x E^T + b` with the embedding E [V, C], which is the output matrix as well: [..., C] -> [..., V].
   func callAsFunction(_ x: Tensor, _ embedding: Embedding) -> Tensor {
-    let table = embedding.weight.tensor
+    let table = embedding.weight.operand
     return traced(x.linear(table, bias.tensor), multiplyAdds: x.count * table.shape[0])
   }
 }

@@ -14,12 +14,17 @@ public protocol VisionConfiguration: ModelConfiguration {
 public struct Stage {
   /// The checkpoint prefix of the part: "stem", "blocks.0", "norm".
   public let name: String
-  let run: (Tensor) -> Tensor
+  private let blocks: [(Tensor) -> Tensor]
 
-  init(_ name: String, _ run: @escaping (Tensor) -> Tensor) {
+  init(_ name: String, _ run: @escaping (Tensor) -> Tensor) { self.init(name, blocks: [run]) }
+
+  /// A part of several blocks, one after the other; activation checkpointing keeps the input of each.
+  init(_ name: String, blocks: [(Tensor) -> Tensor]) {
     self.name = name
-    self.run = run
+    self.blocks = blocks
   }
+
+  func run(_ x: Tensor) -> Tensor { blocks.reduce(x) { checkpointed($0, $1) } }
 }
 
 /// An image classifier: stages one after the other, pooling, and a linear head.

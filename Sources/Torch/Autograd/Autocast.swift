@@ -15,6 +15,11 @@ public func withAutocast<Result>(
   return try body()
 }
 
+/// The type of matrix products under this thread's ``withAutocast(_:on:_:)``; nil outside.
+package func autocastDType(on device: Device) -> DType? {
+  DType(rawValue: ct_autocast_dtype(device.kind.rawValue))
+}
+
 /// Runs `body` without autocast on `device`, also inside ``withAutocast(_:on:_:)``.
 public func withoutAutocast<Result>(
   on device: Device, _ body: () throws -> Result

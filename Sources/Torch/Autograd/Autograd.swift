@@ -60,3 +60,28 @@ public func gradients(
   }
   return results
 }
+
+extension Tensor {
+  /// The leaves of the graph (parameters) that this tensor was computed from since `input`.
+  package func graphLeaves(since input: Tensor) -> [Tensor] {
+    var leaves: UnsafeMutablePointer<CTTensor?>?
+    var count: Int32 = 0
+    let status = withExtendedLifetime((self, input)) {
+      ct_graph_leaves(pointer, input.pointer, &leaves, &count)
+    }
+    Engine.check(status, "leaves of \(self)")
+    return (0..<Int(count)).compactMap { index in leaves?[index].map(Tensor.init(owning:)) }
+  }
+
+  /// As ``gradients(of:cotangents:withRespectTo:keepGraph:differentiable:)`` of this tensor alone, but as
+  /// autograd has them: several may share memory.
+  package func rawGradients(_ cotangent: Tensor, withRespectTo inputs: [Tensor]) -> [Tensor?] {
+    var found = [CTTensor?](repeating: nil, count: inputs.count)
+    let status = withExtendedLifetime((self, cotangent, inputs)) {
+      ct_raw_gradients(
+        pointer, cotangent.pointer, inputs.map(\.pointer), Int32(inputs.count), &found)
+    }
+    Engine.check(status, "gradients of \(self)")
+    return found.map { $0.map(Tensor.init(owning:)) }
+  }
+}

@@ -34,6 +34,21 @@ public struct Generator: Sendable {
   }
 }
 
+extension Generator {
+  /// Runs `body` with the numbers that followed `state`, one of this generator's; afterwards it goes on
+  /// where it was.
+  package func repeating<Result>(from state: Tensor, _ body: () throws -> Result) rethrows -> Result
+  {
+    let now = self.state
+    func set(_ state: Tensor) {
+      Engine.check(ct_generator_set_state(handle.pointer, state.pointer), "a generator's state")
+    }
+    set(state)
+    defer { set(now) }
+    return try body()
+  }
+}
+
 extension Generator: CustomStringConvertible {
   public var description: String { "generator" }
 }

@@ -70,7 +70,9 @@ extension Tensor {
   ) rethrows -> Result {
     precondition(device == .cpu && isContiguous, "writing into \(self) needs contiguous CPU memory")
     return try withExtendedLifetime(self) {
-      try body(UnsafeMutableRawBufferPointer(start: ct_tensor_data(pointer), count: byteCount))
+      defer { ct_tensor_touch(pointer) }
+      return try body(
+        UnsafeMutableRawBufferPointer(start: ct_tensor_data(pointer), count: byteCount))
     }
   }
 

@@ -43,9 +43,10 @@ extension Tensor {
     return outline(indices.shape + [shape[1]])
   }
 
-  /// `W self + b`: [B, I, N] -> [B, O, N] for a weight [O, I] and a bias [O].
+  /// `W self + b`: [B, I, N] -> [B, O, N] for a weight [O, I], or one for each item [B, O, I], and a
+  /// bias [O].
   public func rowLinear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
-    let weights = weight.expanded([shape[0], -1, -1])
+    let weights = weight.rank == 3 ? weight : weight.expanded([shape[0], -1, -1])
     guard let bias else { return Operator.batchedProduct(weights, self) }
     return Operator.batchedProductSum(bias.unsqueezed(1), weights, self)
   }

@@ -46,6 +46,12 @@ extension Tensor {
 
   public var device: Device { Device(code: ct_tensor_device(pointer)) }
 
+  /// Grows whenever the elements are written to, through this tensor or a view of it.
+  package var version: Int { Int(ct_tensor_version(pointer)) }
+
+  /// Counts a change that was not made by an operator, or by one on lists, which do not count theirs.
+  package func countChange() { ct_tensor_touch(pointer) }
+
   /// Whether the elements lie in memory in row-major order without gaps.
   public var isContiguous: Bool { ct_tensor_is_contiguous(pointer) != 0 }
 }

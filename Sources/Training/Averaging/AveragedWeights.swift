@@ -19,6 +19,7 @@ public final class AveragedWeights {
   private let buffers: [(name: String, buffer: Buffer)]
   private let averages: [Tensor]
   private let bufferCopies: [Tensor]
+  private let places: [ObjectIdentifier: Int]
 
   /// Starts from the model's weights as they are; the model must be on its device.
   ///
@@ -31,15 +32,39 @@ public final class AveragedWeights {
     buffers = model.namedBuffers
     averages = parameters.map { $0.parameter.tensor.detached().cloned() }
     bufferCopies = buffers.map { $0.buffer.tensor.cloned() }
+    places = Dictionary(
+      parameters.enumerated().map { (ObjectIdentifier($1.parameter), $0) },
+      uniquingKeysWith: { first, _ in first })
   }
 
-  /// Takes in the model's weights; call it after each step of the optimizer.
-  public func update() {
+  /// Takes in the model's weights; call it after each step of the optimizer, unless the optimizer does
+  /// it: see ``Optimizer/step(_:scale:learningRate:updating:)``.
+  public func update() { finishUpdate(share: beginUpdate(), besides: []) }
+
+  /// Counts an update.
+  ///
+  /// - Returns: the share of the new weights in the averages, 1 - d.
+  func beginUpdate() -> Double {
     let warmUp = Double(1 + updateCount) / Double(10 + updateCount)
-    let decay = warmsUp ? min(decay, warmUp) : decay
     updateCount += 1
+    return 1 - (warmsUp ? min(decay, warmUp) : decay)
+  }
+
+  /// The average itself; nil for a parameter of another model.
+  func average(of parameter: Parameter) -> Tensor? {
+    places[ObjectIdentifier(parameter)].map { averages[$0] }
+  }
+
+  /// Takes in everything but the parameters `done`, whose averages were written with them.
+  func finishUpdate(share: Double, besides done: Set<ObjectIdentifier>) {
+    let open = parameters.indices.filter {
+      !done.contains(ObjectIdentifier(parameters[$0].parameter))
+    }
     withoutGradients {
-      Operator.listInterpolateInPlace.run(averages, parameters.map(\.parameter.tensor), 1 - decay)
+      if !open.isEmpty {
+        Operator.listInterpolateInPlace.run(
+          open.map { averages[$0] }, open.map { parameters[$0].parameter.tensor }, share)
+      }
       if !buffers.isEmpty {
         Operator.listCopyInPlace.run(bufferCopies, buffers.map(\.buffer.tensor))
       }

@@ -9,8 +9,9 @@ import Torch
 ///     v = beta2 * v + (1 - beta2) * g^2
 ///     p = p - learningRate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 ///
-/// Weight decay applies to parameters with ``Parameter/decays``. One pass over memory for each
-/// step. State: "first_moment.<key>" (m), "second_moment.<key>" (v), "step" (t).
+/// Weight decay applies to parameters with ``Parameter/decays``. A step is one pass over memory, which
+/// also scales the gradients, moves the averaged weights and rounds the weights for products in low
+/// precision. State: "first_moment.<key>" (m), "second_moment.<key>" (v), "step" (t).
 public final class AdamW: Optimizer {
   private let configuration: OptimizerConfiguration
   private let memory: OptimizerMemory
@@ -21,17 +22,33 @@ public final class AdamW: Optimizer {
   }
 
   public func step(_ gradients: Gradients, learningRate: Double) {
+    step(gradients, scale: 1, learningRate: learningRate, updating: nil)
+  }
+
+  public func step(
+    _ gradients: Gradients, scale: Double, learningRate: Double,
+    updating average: AveragedWeights?
+  ) {
+    let share = average?.beginUpdate() ?? 0
+    var done: Set<ObjectIdentifier> = []
     withoutGradients {
       for group in memory.beginStep(gradients) {
-        let step = Tensor.full([], Double(memory.stepCount), device: group.parameters[0].device)
-        let (amsgrad, maximize) = (false, false)
-        Operator.fusedAdamW.run(
-          group.parameters, group.gradients, group.moments[0], group.moments[1], [Tensor](),
-          Array(repeating: step, count: group.parameters.count), learningRate,
-          configuration.beta1, configuration.beta2, group.decays ? configuration.weightDecay : 0,
-          configuration.epsilon, amsgrad, maximize)
+        var step = AdamWStep(
+          learningRate: learningRate, beta1: configuration.beta1, beta2: configuration.beta2,
+          epsilon: configuration.epsilon,
+          weightDecay: group.decays ? configuration.weightDecay : 0, number: memory.stepCount)
+        (step.gradientScale, step.averageShare) = (scale, share)
+        step(
+          group.parameters, group.gradients, moments: (group.moments[0], group.moments[1]),
+          averages: group.items.map { average?.average(of: $0) },
+          copies: group.items.map(\.lowPrecisionCopy))
+        for item in group.items {
+          item.lowPrecisionCopyIsCurrent()
+          done.insert(ObjectIdentifier(item))
+        }
       }
     }
+    average?.finishUpdate(share: share, besides: done)
   }
 
   public var state: [(name: String, tensor: Tensor)] { memory.state }

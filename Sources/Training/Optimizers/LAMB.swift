@@ -34,6 +34,7 @@ public final class LAMB: Optimizer {
         } else {
           Operator.listAddInPlace.run(group.parameters, updates, -learningRate)
         }
+        group.countChange()
       }
     }
   }

@@ -3,7 +3,6 @@ import Torch
 /// Operators on lists of tensors: element i of each list belongs together.
 extension Operator {
   static let fusedSGD = Operator("_fused_sgd_")
-  static let fusedAdamW = Operator("_fused_adamw_")
   static let listAddInPlace = Operator("_foreach_add_", "List")
   static let listAddScalarInPlace = Operator("_foreach_add_", "Scalar")
   static let listMultiplyScalarInPlace = Operator("_foreach_mul_", "Scalar")

@@ -10,6 +10,12 @@ public protocol Optimizer: AnyObject {
   /// Changes the parameters in place. Gradients are read, not changed.
   func step(_ gradients: Gradients, learningRate: Double)
 
+  /// A step by `scale` times the gradients, and then an update of `average`; in one pass over memory
+  /// where the optimizer can. The gradients are of no use afterwards: they may have been scaled in place.
+  func step(
+    _ gradients: Gradients, scale: Double, learningRate: Double,
+    updating average: AveragedWeights?)
+
   /// What the next steps depend on, by name: "first_moment.blocks.0.norm1.weight", "step", ...
   ///
   /// These are the optimizer's own tensors: the next step writes to them.
@@ -20,4 +26,15 @@ public protocol Optimizer: AnyObject {
   /// - Throws: `MingleError` unless names, shapes and dtypes are this optimizer's; nothing is
   ///   changed then.
   func restore(_ tensors: [String: Tensor]) throws
+}
+
+extension Optimizer {
+  public func step(
+    _ gradients: Gradients, scale: Double, learningRate: Double,
+    updating average: AveragedWeights?
+  ) {
+    if scale != 1 { gradients.multiplyInPlace(scale) }
+    step(gradients, learningRate: learningRate)
+    average?.update()
+  }
 }

@@ -7,10 +7,14 @@ final class OptimizerMemory {
   struct Group {
     /// Whether weight decay applies.
     let decays: Bool
+    fileprivate(set) var items: [Parameter] = []
     fileprivate(set) var parameters: [Tensor] = []
     fileprivate(set) var gradients: [Tensor] = []
     /// For each kind of memory, one tensor for each parameter.
     fileprivate(set) var moments: [[Tensor]]
+
+    /// Tells that the parameters have new values.
+    func countChange() { for tensor in parameters { tensor.countChange() } }
   }
 
   /// How many steps have been taken.
@@ -47,6 +51,7 @@ final class OptimizerMemory {
         tensor.isContiguous && entry.gradient.isContiguous && entry.gradient.shape == tensor.shape,
         "'\(entry.name)', \(tensor), and its gradient, \(entry.gradient), differ in layout")
       let group = entry.parameter.decays ? 0 : 1
+      groups[group].items.append(entry.parameter)
       groups[group].parameters.append(tensor)
       groups[group].gradients.append(entry.gradient)
       for kind in kinds.indices { groups[group].moments[kind].append(moments[kind][index]) }

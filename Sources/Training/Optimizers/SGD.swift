@@ -27,6 +27,7 @@ public final class SGD: Optimizer {
           group.parameters, group.gradients, group.moments.first ?? [],
           group.decays ? weightDecay : 0, momentum, learningRate, dampening,
           configuration.nesterov, maximize, isFirstStep)
+        group.countChange()
       }
     }
   }

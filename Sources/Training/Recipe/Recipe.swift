@@ -44,6 +44,9 @@ public struct Recipe: Codable, Hashable, Sendable {
   /// The decay of the averaged weights, which are then the ones evaluated and kept; nil: none.
   public var emaDecay: Double?
   public var precision = Precision.float32
+  /// Keeps only the inputs of the model's blocks for the backward pass, which computes each block again:
+  /// less memory, more time, the same result.
+  public var activationCheckpointing = false
   public var seed: UInt64 = 0
 
   /// "cpu", "cuda", "mps".
@@ -98,7 +101,8 @@ extension Recipe {
       Field("epochs", \.epochs), Field("batch_size", \.batchSize),
       Field("accumulation", \.accumulation), Field("optimizer", \.optimizer),
       Field("schedule", \.schedule), Field("loss", \.loss), Field("clip", \.clip),
-      Field("ema_decay", \.emaDecay), Field("precision", \.precision), Field("seed", \.seed),
+      Field("ema_decay", \.emaDecay), Field("precision", \.precision),
+      Field("activation_checkpointing", \.activationCheckpointing), Field("seed", \.seed),
       Field("device", \.device), Field("workers", \.workers), Field("save_every", \.saveEvery),
     ]
   }

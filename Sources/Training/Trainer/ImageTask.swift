@@ -55,14 +55,13 @@ struct ImageTask: LearningTask {
   var batchesPerEpoch: Int { training.batchesPerEpoch }
 
   func batches(epoch: Int, from start: Int) -> TaskStream<Batch> {
-    let stream = training.batches(epoch: epoch, from: start)
+    let stream = training.batches(epoch: epoch, from: start, on: device)
     return TaskStream(next: stream.next, broken: { stream.broken })
   }
 
   func loss(_ batch: Batch, _ forward: (() -> Tensor) -> Tensor) -> Tensor {
-    let images = batch.images.to(device)
-    let logits = forward { checkpoint.model.logits(images) }
-    return loss(logits, batch.labels.to(device), batch.targets?.to(device))
+    let logits = forward { checkpoint.model.logits(batch.images) }
+    return loss(logits, batch.labels, batch.targets)
   }
 
   func evaluate(

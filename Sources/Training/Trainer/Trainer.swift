@@ -83,6 +83,7 @@ public final class Trainer {
     let model = task.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
+    model.keepLowPrecisionWeights(recipe.precision.autocast != nil)
     trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     routing = RoutingWatch(model)
     optimizer = try recipe.optimizer.make(for: model)
@@ -161,23 +162,18 @@ public final class Trainer {
     let total = stepsPerEpoch * epochCount
 
     while !(isFastRun && state.step >= stepsPerEpoch) {
-      var group: [Task.Item] = []
-      while group.count < recipe.accumulation, let batch = try stream.next() {
-        group.append(batch)
-      }
-      guard let last = group.last else { break }
-      let targets = group.reduce(0) { $0 + $1.targetCount }
-      let units = group.reduce(0) { $0 + $1.unitCount }
+      guard let sum = try gradientSum(of: task, over: stream) else { break }
       let rate = recipe.schedule.learningRate(at: state.step, of: total)
-      let (loss, experts, norm) = try step(task, group, targets: targets, learningRate: rate)
+      let norm = try step(sum, learningRate: rate)
+      let (loss, experts) = (sum.loss, sum.experts)
 
       state.step += 1
-      state.nextBatch = last.position + 1
-      state.lossSum += loss * Double(targets)
-      state.experts = state.experts.averaged(state.targetCount, with: experts, targets)
-      state.targetCount += targets
-      state.unitCount += units
-      unitCount += units
+      state.nextBatch = sum.nextBatch
+      state.lossSum += loss * Double(sum.targetCount)
+      state.experts = state.experts.averaged(state.targetCount, with: experts, sum.targetCount)
+      state.targetCount += sum.targetCount
+      state.unitCount += sum.unitCount
+      unitCount += sum.unitCount
       stepCount += 1
       let now = clock.now
       state.seconds += (now - lap).seconds
@@ -189,7 +185,7 @@ public final class Trainer {
         learningRate: rate, gradientNorm: norm, unitsPerSecond: Double(unitCount) / elapsed,
         secondsLeft: Double(total - state.step) * elapsed / Double(stepCount), experts: experts)
       log?.append(try line(["step": report]))
-      for sample in group.flatMap(\.broken) { try skipTraining(sample, onEvent) }
+      for sample in sum.broken { try skipTraining(sample, onEvent) }
       if try onEvent(.step(report)) == .stop { return true }
       if let every = recipe.saveEvery, state.step % every == 0, let log {
         try save(log, nil, isBest: false)
@@ -207,35 +203,68 @@ public final class Trainer {
     if state.skippedTraining.insert(sample.index).inserted { _ = try onEvent(.skipped(sample)) }
   }
 
-  /// One step over the batches of `group`; the loss is the mean over all their targets. Experts
-  /// are balanced in each batch by itself.
-  private func step<Task: LearningTask>(
-    _ task: Task, _ group: [Task.Item], targets: Int, learningRate: Double
-  ) throws -> (loss: Double, experts: ExpertUse?, norm: Double) {
+  /// What the batches of one step came to.
+  private struct GradientSum {
+    /// The mean over all targets.
     var loss = 0.0
     var experts: ExpertUse?
-    var seen = 0
-    var total: Gradients?
-    for batch in group {
-      let share = Double(batch.targetCount) / Double(max(1, targets))
-      let (value, use, gradients) = gradient(of: task, on: batch, share: share)
-      loss += value
-      experts = experts.averaged(seen, with: use, batch.targetCount)
-      seen += batch.targetCount
-      if let total { total.addInPlace(gradients) } else { total = gradients }
-    }
-    guard let total else { return (loss, experts, 0) }
-    let norm = recipe.clip.map { total.clip(toNorm: $0) } ?? total.norm
-    try total.requireFinite(loss: loss, norm: norm, step: state.step, learningRate: learningRate)
-    optimizer.step(total, learningRate: learningRate)
-    average?.update()
-    return (loss, experts, norm)
+    /// `scale` times these are the gradients of the mean loss.
+    var gradients: Gradients
+    var scale = 1.0
+    var targetCount = 0
+    var unitCount = 0
+    var nextBatch = 0
+    var broken: [BrokenSample] = []
   }
 
-  /// `share` times the batch's mean loss, how the experts were used, and the gradient of `share`
-  /// times the loss and the experts' balance loss.
+  /// Adds up the gradients of the next batches, as many as make a step; nil at the epoch's end. Each
+  /// batch is let go of before the next is taken, which is prepared meanwhile.
+  ///
+  /// The mean is over all targets: with more than one batch, each counts as often as it has targets, and
+  /// the sum is divided in the end. Experts are balanced in each batch by itself.
+  private func gradientSum<Task: LearningTask>(
+    of task: Task, over stream: TaskStream<Task.Item>
+  ) throws -> GradientSum? {
+    let isAlone = recipe.accumulation == 1
+    var sum: GradientSum?
+    for _ in 0..<recipe.accumulation {
+      guard let batch = try stream.next() else { break }
+      let targets = batch.targetCount
+      let weight = Double(isAlone ? min(1, targets) : targets)
+      let (loss, use, gradients) = gradient(of: task, on: batch, weight: weight)
+      sum?.gradients.addInPlace(gradients)
+      var total = sum ?? GradientSum(gradients: gradients)
+      total.loss += loss
+      total.experts = total.experts.averaged(total.targetCount, with: use, targets)
+      total.targetCount += targets
+      total.unitCount += batch.unitCount
+      total.nextBatch = batch.position + 1
+      total.broken += batch.broken
+      sum = total
+    }
+    if !isAlone, var total = sum {
+      total.scale = 1 / Double(max(1, total.targetCount))
+      total.loss *= total.scale
+      sum = total
+    }
+    return sum
+  }
+
+  /// Changes the weights, and their average; returns the gradient's norm before clipping.
+  private func step(_ sum: GradientSum, learningRate: Double) throws -> Double {
+    let norm = sum.scale * sum.gradients.norm
+    try sum.gradients.requireFinite(
+      loss: sum.loss, norm: norm, step: state.step, learningRate: learningRate)
+    let clipping = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
+    optimizer.step(
+      sum.gradients, scale: sum.scale * clipping, learningRate: learningRate, updating: average)
+    return norm
+  }
+
+  /// `weight` times the batch's mean loss, how the experts were used, and the gradient of `weight` times
+  /// the loss and the experts' balance loss.
   private func gradient<Task: LearningTask>(
-    of task: Task, on batch: Task.Item, share: Double
+    of task: Task, on batch: Task.Item, weight: Double
   ) -> (loss: Double, experts: ExpertUse?, gradients: Gradients) {
     var taskLoss: Tensor?
     var experts: ExpertUse?
@@ -243,7 +272,9 @@ public final class Trainer {
       var record: RoutingWatch.Record?
       let loss = task.loss(batch) { forward in
         let (logits, noted) = routing.record {
-          withAutocast(recipe.precision.autocast, on: device, forward)
+          withActivationCheckpointing(recipe.activationCheckpointing, generator: generator) {
+            withAutocast(recipe.precision.autocast, on: device, forward)
+          }
         }
         record = noted
         return logits
@@ -251,9 +282,9 @@ public final class Trainer {
       taskLoss = loss.detached()
       experts = record.flatMap(ExpertUse.init)
       let total = record?.loss.map { loss + $0 } ?? loss
-      return share == 1 ? total : total * share
+      return weight == 1 ? total : total * weight
     }
-    return (share * (taskLoss ?? total).item, experts, gradients)
+    return (weight * (taskLoss ?? total).item, experts, gradients)
   }
 
   /// Evaluates, and moves the state on to the next epoch.

@@ -145,7 +145,7 @@ public final class EfficientNet: VisionModel {
     let activation = configuration.activation
     return [Stage("bn1") { [convStem, bn1] x in activation(bn1(convStem(x))) }]
       + blocks.enumerated().map { index, stage in
-        Stage("blocks.\(index)") { x in stage.reduce(x) { x, block in block(x) } }
+        Stage("blocks.\(index)", blocks: stage.map { block in { block($0) } })
       }
       + [Stage("bn2") { [convHead, bn2] x in activation(bn2(convHead(x))) }]
   }

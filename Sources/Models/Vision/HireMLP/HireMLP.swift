@@ -189,7 +189,10 @@ public final class HireMLP: VisionModel {
 
   public var stages: [Stage] {
     [Stage("patch_embed", patchEmbed.callAsFunction)]
-      + network.enumerated().map { Stage("network.\($0)", $1.callAsFunction) }
+      + network.enumerated().map { index, layer in
+        let blocks = (layer as? Sequential)?.layers ?? [layer]
+        return Stage("network.\(index)", blocks: blocks.map { block in { block($0) } })
+      }
       + [Stage("norm", norm.callAsFunction)]
   }
 

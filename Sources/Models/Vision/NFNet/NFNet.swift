@@ -217,7 +217,7 @@ public final class NFNet: VisionModel {
   public var stages: [Stage] {
     [Stage("stem", stem.callAsFunction)]
       + _stages.enumerated().map { index, stage in
-        Stage("stages.\(index)") { x in stage.reduce(x) { x, block in block(x) } }
+        Stage("stages.\(index)", blocks: stage.map { $0.callAsFunction })
       }
       + [Stage("final_conv") { [finalConv] x in finalConv(x) }]
   }

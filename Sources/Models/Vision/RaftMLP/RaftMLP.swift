@@ -265,7 +265,7 @@ public final class RaftLevel: Module {
     patch = configuration.patchSizes[level]
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor { mixed(embedded(x)) }
+  func callAsFunction(_ x: Tensor) -> Tensor { mixed(checkpointed(x, embedded)) }
 
   /// The patches as a map of vectors.
   func embedded(_ x: Tensor) -> Tensor {
@@ -278,7 +278,8 @@ public final class RaftLevel: Module {
 
   /// What the blocks make of that map.
   func mixed(_ x: Tensor) -> Tensor {
-    fn.blocks.reduce(x.permuted([0, 2, 3, 1])) { x, block in block(x) }.permuted([0, 3, 1, 2])
+    fn.blocks.reduce(x.permuted([0, 2, 3, 1])) { x, block in checkpointed(x, block.callAsFunction) }
+      .permuted([0, 3, 1, 2])
   }
 }
 

@@ -120,10 +120,11 @@ public final class ResNet: VisionModel {
     [
       Stage("maxpool") { [conv1, bn1] in  // [B, C, H / 4, W / 4]
         bn1(conv1($0)).relu().maxPooled(3, stride: 2, padding: 1)
-      },
-      Stage("layer1", layer1.callAsFunction), Stage("layer2", layer2.callAsFunction),
-      Stage("layer3", layer3.callAsFunction), Stage("layer4", layer4.callAsFunction),
+      }
     ]
+      + [layer1, layer2, layer3, layer4].enumerated().map { index, layer in
+        Stage("layer\(index + 1)", blocks: layer.layers.map { block in { block($0) } })
+      }
   }
 
   public func pool(_ x: Tensor) -> Tensor { drop(x.mean([2, 3])) }  // [B, C, H, W] -> [B, C]

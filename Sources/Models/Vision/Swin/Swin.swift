@@ -137,8 +137,9 @@ public final class SwinStage: Module {
     self.blocks = blocks
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor {  // [B, H, W, C] -> [B, H / 2, W / 2, 2 C]
-    blocks.reduce(downsample?(x) ?? x) { x, block in block(x) }
+  /// What the stage does, one after the other: [B, H, W, C] -> [B, H / 2, W / 2, 2 C].
+  var steps: [(Tensor) -> Tensor] {
+    (downsample.map { [$0.callAsFunction] } ?? []) + blocks.map { $0.callAsFunction }
   }
 }
 
@@ -207,7 +208,7 @@ public final class Swin: VisionModel {
 
   public var stages: [Stage] {
     [Stage("patch_embed", patchEmbed.callAsFunction)]
-      + layers.enumerated().map { Stage("layers.\($0)", $1.callAsFunction) }
+      + layers.enumerated().map { Stage("layers.\($0)", blocks: $1.steps) }
       + [Stage("norm", norm.callAsFunction)]
   }
 

@@ -186,9 +186,10 @@ public final class VisionPermutator: VisionModel {
   public var stages: [Stage] {
     [Stage("patch_embed", patchEmbed.proj.callAsFunction)]
       + network.enumerated().map { index, step in
-        Stage("network.\(index)") { x in
-          step(index == 0 ? x.permuted([0, 2, 3, 1]).contiguous() : x)
-        }
+        let blocks = (step as? PermutatorStage)?.blocks.map { $0.callAsFunction }
+        let first = { (x: Tensor) in x.permuted([0, 2, 3, 1]).contiguous() }
+        return Stage(
+          "network.\(index)", blocks: (index == 0 ? [first] : []) + (blocks ?? [{ step($0) }]))
       }
       + [Stage("norm") { [norm] x in norm(x.flattened(from: 1, to: 2)) }]
   }
