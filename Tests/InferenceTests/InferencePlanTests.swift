@@ -1,0 +1,102 @@
+import Foundation
+import Inference
+import Layers
+import Models
+import TestSupport
+import Testing
+import Torch
+
+/// Plans against what they were made of.
+@Suite struct InferencePlanTests {
+  /// One name of each family that reads pictures.
+  nonisolated static let names = Dictionary(
+    grouping: ModelRegistry.entries(reading: .pictures), by: \.family
+  ).compactMap { $0.value.first?.name }.sorted()
+
+  private func model(_ name: String) throws -> any VisionModel {
+    let family = try ModelRegistry.entry(name).family
+    let model = try ModelCheckpoint.fresh(
+      name, settings: SmallModels.settings[family] ?? [:], generator: Generator(seed: 1)
+    ).model
+    let filled = model.state.map { ($0.name, Fill.parameter($0.name, $0.tensor.shape)) }
+    try model.load(Dictionary(uniqueKeysWithValues: filled))
+    model.setMode(.evaluation)
+    return model
+  }
+
+  private func images(_ model: any VisionModel, _ count: Int, seed: UInt64) -> Tensor {
+    let size = model.configuration.imageSize
+    return .normal(
+      [count, model.configuration.inputChannels, size.height, size.width],
+      generator: Generator(seed: seed))
+  }
+
+  private func difference(_ a: Tensor, _ b: Tensor) -> Double {
+    (a - b).abs().max().item / b.abs().max().item
+  }
+
+  @Test(arguments: names)
+  func everyFamilyHasAPlan(_ name: String) throws {
+    let model = try model(name)
+    let plan = InferencePlan { model.logits($0) }
+    for (count, seed) in [(1, 1), (2, 2), (1, 3), (2, 2)] as [(Int, UInt64)] {
+      let images = images(model, count, seed: seed)
+      let expected = withoutGradients { model.logits(images) }
+      #expect(difference(plan(images), expected) < 2e-5)
+      #expect(plan.isPlanned(images.shape) == (name.hasPrefix("sparse") ? false : true))
+    }
+  }
+
+  @Test func repeatsAreEqualToTheBit() throws {
+    let model = try model("gmlp_ti16_224")
+    let plan = InferencePlan { model.logits($0) }
+    let (first, second) = (images(model, 1, seed: 4), images(model, 1, seed: 5))
+    let before = plan(first)
+    _ = plan(second)
+    #expect(plan(first).equal(before).all().item == 1)
+  }
+
+  @Test func largeBatchesAreCutInPieces() throws {
+    let model = try model("mixer_s16_224")
+    let plan = InferencePlan { model.logits($0) }
+    for count in [1, 5, 19, 50] {
+      let images = images(model, count, seed: 6)
+      let expected = withoutGradients { model.logits(images) }
+      #expect(difference(plan(images), expected) < 2e-5)
+    }
+  }
+
+  @Test(arguments: [
+    (InferencePrecision.bfloat16, 0.03), (InferencePrecision.int8, 0.06),
+  ])
+  func lowerPrecisionIsNear(_ precision: InferencePrecision, _ limit: Double) throws {
+    let model = try model("mixer_s16_224")
+    let plan = InferencePlan(precision: precision) { model.logits($0) }
+    let images = images(model, 2, seed: 7)
+    let expected = withoutGradients { model.logits(images) }
+    let error = (plan(images) - expected).norm().item / expected.norm().item
+    #expect(error < limit)
+    #expect(error > 0)
+  }
+
+  @Test func whatReadsItsInputHasNoPlan() {
+    let plan = InferencePlan { x in x.sum().item > 0 ? x * 2 : x * 3 }
+    let x = Tensor.ones([1, 4])
+    #expect(difference(plan(x), x * 2) == 0)
+    #expect(plan.isPlanned([1, 4]) == false)
+    #expect(difference(plan(-x), -x * 3) == 0)
+  }
+
+  @Test func writingInPlaceKeepsItsMeaning() {
+    let weight = Tensor.normal([4, 4], generator: Generator(seed: 3))
+    let plan = InferencePlan { x in
+      let y = x.linear(weight)
+      let before = y * 1
+      return y.addInPlace(1) + before + y
+    }
+    let x = Tensor.normal([1, 4], generator: Generator(seed: 4))
+    let y = x.linear(weight)
+    #expect(difference(plan(x), (y + 1) + y + (y + 1)) < 1e-5)
+    #expect(difference(plan(x * 2), (y * 2 + 1) + y * 2 + (y * 2 + 1)) < 1e-5)
+  }
+}

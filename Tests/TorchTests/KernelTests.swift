@@ -1,0 +1,155 @@
+import Testing
+import Torch
+
+/// The fused kernels against the operators that they stand for.
+@Suite struct KernelTests {
+  private let generator = Generator(seed: 7)
+
+  private func normal(_ shape: [Int], scale: Double = 1) -> Tensor {
+    .normal(shape, standardDeviation: scale, generator: generator)
+  }
+
+  private func difference(_ a: Tensor, _ b: Tensor) -> Double {
+    (a - b).abs().max().item / max(1, b.abs().max().item)
+  }
+
+  /// Rows, depth, hidden width, results: among them sizes that fill neither tiles nor panels.
+  nonisolated static let sizes = [
+    (1, 1, 0, 1), (7, 13, 0, 33), (49, 33, 0, 16), (29, 130, 0, 31), (15, 400, 0, 65),
+    (3, 5, 7, 2), (49, 31, 100, 33), (200, 48, 500, 48), (14, 800, 390, 17),
+  ]
+
+  @Test(arguments: sizes)
+  func channelMixing(rows: Int, depth: Int, hidden: Int, results: Int) {
+    let x = normal([rows, depth], scale: 3)
+    let first = (normal([hidden, depth], scale: 0.3), normal([hidden]))
+    let weight = normal([results, hidden > 0 ? hidden : depth], scale: 0.3)
+    let bias = normal([results])
+    let (gate, residual) = (normal([rows, results]), normal([rows, results]))
+    for epsilon in [nil, 1e-5] {
+      let mix = RowMix(
+        epsilon: epsilon, hidden: hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight,
+        bias: bias, activation: .silu)
+      let y = Tensor.full([rows, results], .nan)
+      mix(x, gate: gate, residual: residual, into: y)
+      var expected = epsilon.map { x.layerNorm(nil, nil, epsilon: $0) } ?? x
+      if hidden > 0 { expected = expected.linear(first.0, first.1).gelu() }
+      expected = expected.linear(weight, bias).silu() * gate + residual
+      #expect(difference(y, expected) < 2e-5)
+    }
+  }
+
+  @Test func channelMixingReadsAndWritesParts() {
+    let all = normal([2, 9, 60])
+    let (left, right) = (all.narrowed(2, 0..<30), all.narrowed(2, 30..<60))
+    let weight = normal([30, 30])
+    let expected = left + right.linear(weight)
+    let mix = RowMix(epsilon: nil, hidden: nil, weight: weight, bias: nil, activation: .identity)
+    mix(right, gate: nil, residual: left, into: left)
+    #expect(difference(left, expected) < 2e-6)
+    #expect(!RowMix.accepts(all.transposed(1, 2)))
+  }
+
+  /// Tokens, hidden width, results, channels.
+  nonisolated static let columnSizes = [
+    (1, 0, 1, 1), (13, 0, 7, 33), (49, 0, 49, 50), (196, 0, 30, 40), (500, 0, 15, 16),
+    (7, 3, 5, 2), (49, 20, 49, 96), (90, 410, 14, 31),
+  ]
+
+  @Test(arguments: columnSizes)
+  func tokenMixing(tokens: Int, hidden: Int, results: Int, channels: Int) {
+    for batch in [1, 3] {
+      let x = normal([batch, tokens, channels], scale: 2) + 0.5
+      let first = (normal([hidden, tokens], scale: 0.3), normal([hidden]))
+      let weight = normal([results, hidden > 0 ? hidden : tokens], scale: 0.3)
+      let (bias, scale) = (normal([results]), normal([channels]))
+      let affine = (normal([channels]), normal([channels]))
+      let gate = normal([batch, results, channels])
+      let residual = normal([batch, results, channels])
+      let mix = ColumnMix(
+        normalization: .rows(epsilon: 1e-6), affine: affine,
+        hidden: hidden > 0 ? (first.0, first.1, .geluTanh) : nil, weight: weight, bias: bias,
+        activation: .relu, resultScale: scale)
+      let y = Tensor.full([batch, results, channels], .nan)
+      mix(x, gate: gate, residual: residual, into: y)
+      var expected = x.layerNorm(affine.0, affine.1, epsilon: 1e-6)
+      if hidden > 0 { expected = expected.rowLinear(first.0, first.1).gelu(approximate: true) }
+      expected = expected.rowLinear(weight, bias).relu() * scale * gate + residual
+      #expect(difference(y, expected) < 3e-5)
+    }
+  }
+
+  @Test func tokenMixingNormalizesMaps() {
+    let x = normal([2, 10, 5, 7], scale: 4) + 3
+    let weight = normal([6, 10])
+    let mix = ColumnMix(
+      normalization: .matrices(epsilon: 1e-5), affine: nil, hidden: nil, weight: weight, bias: nil,
+      activation: .identity, resultScale: nil)
+    let y = Tensor.empty([2, 6, 5, 7])
+    mix(x, gate: nil, residual: nil, into: y)
+    let normalized = x.groupNorm(nil, nil, groups: 1, epsilon: 1e-5)
+    let expected = normalized.flattened(from: 2).rowLinear(weight).reshaped([2, 6, 5, 7])
+    #expect(difference(y, expected) < 1e-5)
+  }
+
+  @Test(arguments: [KernelActivation.gelu, .geluTanh, .relu, .silu])
+  func activationsHoldForAllNumbers(_ activation: KernelActivation) {
+    let numbers = (-400...400).map { Float($0) / 16 } + [1e4, -1e4, 1e-30, -1e-30, 0]
+    let x = Tensor(numbers, shape: [numbers.count, 1])
+    let mix = RowMix(
+      epsilon: nil, hidden: nil, weight: .ones([1, 1]), bias: nil, activation: activation)
+    let y = Tensor.empty([numbers.count, 1])
+    mix(x, gate: nil, residual: nil, into: y)
+    let expected =
+      switch activation {
+      case .gelu: x.gelu()
+      case .geluTanh: x.gelu(approximate: true)
+      case .relu: x.relu()
+      default: x.silu()
+      }
+    let errors = (y - expected).abs() - expected.abs() * 1e-6
+    #expect(errors.max().item < 1e-6)
+  }
+
+  @Test func notANumberStaysOne() {
+    let x = Tensor([Float.nan, 1, 2], shape: [3, 1])
+    let mix = RowMix(
+      epsilon: nil, hidden: nil, weight: .ones([1, 1]), bias: nil, activation: .gelu)
+    let y = Tensor.zeros([3, 1])
+    mix(x, gate: nil, residual: nil, into: y)
+    let isNumber = y.isFinite().array(of: Bool.self)
+    #expect(isNumber == [false, true, true])
+  }
+
+  @Test(arguments: sizes)
+  func channelMixingInBytes(rows: Int, depth: Int, hidden: Int, results: Int) {
+    let x = normal([rows, depth])
+    let first = (normal([hidden, depth]), normal([hidden]))
+    let weight = normal([results, hidden > 0 ? hidden : depth])
+    let (exact, bytes) = (Tensor.empty([rows, results]), Tensor.empty([rows, results]))
+    for (format, y) in [(PackedWeight.Format.float32, exact), (.bytes, bytes)] {
+      let mix = RowMix(
+        epsilon: nil, hidden: hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight,
+        bias: nil, activation: .identity, format: format)
+      mix(x, gate: nil, residual: nil, into: y)
+    }
+    #expect((exact - bytes).norm().item <= 0.03 * exact.norm().item + 1e-6)
+  }
+
+  @Test(arguments: columnSizes)
+  func tokenMixingInBytes(tokens: Int, hidden: Int, results: Int, channels: Int) {
+    let x = normal([2, tokens, channels])
+    let first = (normal([hidden, tokens]), normal([hidden]))
+    let weight = normal([results, hidden > 0 ? hidden : tokens])
+    let shape = [2, results, channels]
+    let (exact, bytes) = (Tensor.empty(shape), Tensor.empty(shape))
+    for (format, y) in [(PackedWeight.Format.float32, exact), (.bytes, bytes)] {
+      let mix = ColumnMix(
+        normalization: .none, affine: nil,
+        hidden: hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight, bias: nil,
+        activation: .identity, resultScale: nil, format: format)
+      mix(x, gate: nil, residual: nil, into: y)
+    }
+    #expect((exact - bytes).norm().item <= 0.03 * exact.norm().item + 1e-6)
+  }
+}
