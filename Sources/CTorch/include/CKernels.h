@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+typedef struct CTTensorImpl *CTTensor;
 typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
 
 /// A packed weight in 8 bits, for products of bytes: activations are rounded to 8 bits of the range of
@@ -46,14 +47,21 @@ typedef struct {
   int64_t residualStride;
   float *y;                   // [rows, columns]; may be x
   int64_t yStride;
+  // What training needs besides; each may be null.
+  const float *factors;       // one for `rowsOfFactor` rows: times this before the residual is added
+  int64_t rowsOfFactor;
+  float *moments;             // [rows, 2], written: mean and reciprocal deviation of each row
+  float *preactivation;       // [rows, hidden, or columns without], written: before the activation
+  int64_t preactivationStride;
 } CTRowMix;
 
 /// What is normalised to zero mean and unit variance.
 typedef enum { CT_NO_NORM, CT_ROW_NORM, CT_MATRIX_NORM } CTNormalization;
 
 /// Token mixing: `y = activation(W f(x) + bias) * resultScale * gate + residual` for each matrix of a
-/// batch, where f is the normalisation of each row or of the whole matrix (if asked for), then `* scale + shift` for each
-/// channel, then, if `hidden` > 0, `hiddenActivation(hiddenWeight . + hiddenBias)`.
+/// batch, where f is the normalisation of each row or of the whole matrix (if asked for), then
+/// `* scale + shift` for each channel, then, if `hidden` > 0, `hiddenActivation(hiddenWeight . +
+/// hiddenBias)`.
 typedef struct {
   int64_t batch, tokens, channels, hidden, rows;
   const float *x;             // [batch, tokens, channels]
@@ -76,6 +84,12 @@ typedef struct {
   int64_t residualBatchStride, residualStride;
   float *y;                   // [batch, rows, channels]; not x
   int64_t yBatchStride, yStride;
+  // What training needs besides; each may be null.
+  const float *factors;       // [batch]: times this before gate and residual
+  float *moments;             // [batch, tokens, 2], written: mean and reciprocal deviation of rows
+  float *preactivation;       // [batch, panels of channels, hidden, panel width], written: before
+                              // the hidden activation
+  float *ungated;             // [batch, rows, channels], written: before the gate
 } CTColumnMix;
 
 /// Columns are computed so many at a time: what is padded has a multiple of it.
@@ -103,6 +117,39 @@ void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t
 /// 0, or -1 with `ct_last_error` where memory for a thread's work is lacking.
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
+
+// MARK: Residual branches with gradients
+//
+// Each is one function for autograd, whose forward and backward pass are kernels. Tensors are float32
+// on the CPU, as `ct_has_kernels` tells; null where a part is left out. The result is a new tensor,
+// also recorded. 0, or -1 with `ct_last_error`.
+
+/// `gain * n(x) + shift` for each channel, where n normalises the last dimension, or leaves it.
+typedef struct {
+  CTTensor gain, shift;  // C numbers; null for neither
+  int32_t normalizes;
+  double epsilon;
+} CTNorm;
+
+/// Whether kernels take these tensors (null ones are passed over): float32 in the CPU's memory,
+/// contiguous but for the first, while no autocast is on.
+int ct_has_kernels(const CTTensor *tensors, int32_t count);
+
+/// `y = x + factors * scale * (W2 activation(W1 norm(x) + b1) + b2)`: x [B, ..., C], W1 [F, C],
+/// W2 [C, F], scale [C], factors [B].
+int ct_channel_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTTensor w2, CTTensor b2,
+                   CTTensor scale, CTTensor factors, CTActivation activation, CTTensor *y);
+/// The same over tokens, for each channel: x [B, S, C], W1 [T, S], W2 [S, T]; without scale.
+int ct_token_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTTensor w2, CTTensor b2,
+                 CTTensor factors, CTActivation activation, CTTensor *y);
+/// `y = x + factors * scale * (W norm(x) + b)` over tokens: x [B, S, C], W [S, S], scale [C].
+int ct_token_linear(CTTensor x, CTNorm norm, CTTensor weight, CTTensor bias, CTTensor scale,
+                    CTTensor factors, CTTensor *y);
+/// `y = x + factors * (W2 (u * (W gateNorm(v) + b)) + b2)`, `[u, v] = activation(W1 norm(x) + b1)`:
+/// x [B, S, C], W1 [F, C], W [S, S] over tokens, W2 [C, F / 2].
+int ct_gated_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTNorm gateNorm,
+                 CTTensor gateWeight, CTTensor gateBias, CTTensor w2, CTTensor b2, CTTensor factors,
+                 CTActivation activation, CTTensor *y);
 
 #ifdef __cplusplus
 }

@@ -7,8 +7,30 @@
 #include "MixRowBytes.h"
 #include "MixColumnBytes.h"
 #include "MixColumns.h"
+#include "RowGradients.h"
+#include "ColumnGradients.h"
+#include "WeightGradients.h"
 
 static const Kernels kernels = {
-    kPanel,         kDepth,        panelsSize,     tilesSize,     packPanels, packTiles,
-    bytePanelsSize, byteTilesSize, packBytePanels, packByteTiles, mixRows,    mixColumns,
+    kPanel,
+    kDepth,
+    panelsSize,
+    tilesSize,
+    packPanelsOfRows,
+    packPanelsOfColumns,
+    packTilesOfRows,
+    packTilesOfColumns,
+    bytePanelsSize,
+    byteTilesSize,
+    packBytePanels,
+    packByteTiles,
+    mixRows,
+    mixColumns,
+    rowGradients,
+    gateGradients,
+    gateNormGradients,
+    normGradients,
+    columnGradients,
+    weightGradient,
+    tokenWeightGradient,
 };

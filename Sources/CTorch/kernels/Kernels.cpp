@@ -1,5 +1,5 @@
 // The kernels, compiled for each kind of processor, and the choice among them when a program starts.
-#include "CKernels.h"
+#include "Kernels.h"
 
 #include "../Support.h"
 #include "Parallel.h"
@@ -15,21 +15,6 @@
 #endif
 
 namespace ctorch {
-
-/// What `CKernels.h` offers, for one kind of processor.
-struct Kernels {
-  int64_t panelWidth, byteGroup;
-  int64_t (*panelsSize)(int64_t, int64_t);
-  int64_t (*tilesSize)(int64_t, int64_t);
-  void (*packPanels)(const float *, int64_t, int64_t, float *);
-  void (*packTiles)(const float *, int64_t, int64_t, float *);
-  int64_t (*bytePanelsSize)(int64_t, int64_t);
-  int64_t (*byteTilesSize)(int64_t, int64_t);
-  void (*packBytePanels)(const float *, int64_t, int64_t, int8_t *, float *, float *);
-  void (*packByteTiles)(const float *, int64_t, int64_t, int8_t *, float *, float *);
-  void (*mixRows)(const CTRowMix &);
-  void (*mixColumns)(const CTColumnMix &);
-};
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
 // has: an estimate of 1 / x, and for each four bytes x (unsigned) and y (signed) a + x . y.
@@ -80,7 +65,7 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
 #endif
 
 /// The widest that this processor has.
-static const Kernels &kernels() {
+const Kernels &kernels() {
   static const Kernels &chosen = [&]() -> const Kernels & {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -107,12 +92,17 @@ int64_t ct_tiles_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().tilesSize(rows, depth);
 }
 
+static ctorch::MatrixPacking packing(const float *weight, int64_t rows, int64_t depth,
+                                     float *packed) {
+  return {.matrix = weight, .rows = rows, .columns = depth, .depth = depth, .packed = packed};
+}
+
 void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packPanels(weight, rows, depth, packed);
+  ctorch::kernels().packPanelsOfRows(packing(weight, rows, depth, packed));
 }
 
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packTiles(weight, rows, depth, packed);
+  ctorch::kernels().packTilesOfRows(packing(weight, rows, depth, packed));
 }
 
 int64_t ct_byte_group(void) { return ctorch::kernels().byteGroup; }

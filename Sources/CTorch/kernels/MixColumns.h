@@ -42,12 +42,18 @@ INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, cons
   }
 }
 
-/// Adds the bias to a tile of hidden numbers [rows][kPanel] and activates them.
-static void finishHidden(const CTColumnMix &mix, int64_t first, int rows, float *tile) {
+/// Adds the bias to a tile of hidden numbers [rows][kPanel], keeps them if asked for, and activates
+/// them.
+static void finishHidden(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
+                         int64_t column, float *tile) {
+  int64_t panel = matrix * panelCount(mix.channels) + column / kPanel;
+  float *kept =
+      mix.preactivation ? mix.preactivation + (panel * mix.hidden + first) * kPanel : nullptr;
   for (int r = 0; r < rows; ++r) {
-    for (int half = 0; half < kPanel; half += kWidth) {
-      float *p = tile + r * kPanel + half;
-      store(p, activate(mix.hiddenActivation, load(p) + splat(mix.hiddenBias[first + r])));
+    for (int at = r * kPanel; at < (r + 1) * kPanel; at += kWidth) {
+      Vec h = load(tile + at) + splat(mix.hiddenBias[first + r]);
+      if (kept) store(kept + at, h);
+      store(tile + at, activate(mix.hiddenActivation, h));
     }
   }
 }
@@ -67,6 +73,11 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
       Vec y = load(tile + r * kPanel + half * kWidth);
       if (mix.bias) y += splat(mix.bias[row]);
       y = activate(mix.activation, y) * scale;
+      if (mix.factors) y *= splat(mix.factors[matrix]);
+      if (mix.ungated) {
+        float *target = mix.ungated + (matrix * mix.rows + row) * mix.channels + c;
+        if (whole) store(target, y); else storePart(target, y, count);
+      }
       if (mix.gate) {
         y *= read(mix.gate + matrix * mix.gateBatchStride + row * mix.gateStride + c);
       }
@@ -87,7 +98,7 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
   float *hidden = scratch.floats(2, mix.hidden * kPanel);
   packPanel(mix, mix.x + matrix * mix.xBatchStride, of, column, panel);
   auto finishLayer = [&](int64_t first, int rows, float *tile) {
-    finishHidden(mix, first, rows, tile);
+    finishHidden(mix, matrix, first, rows, column, tile);
   };
   auto finish = [&](int64_t first, int rows, const float *tile) {
     finishColumns(mix, matrix, first, rows, column, tile);
@@ -140,7 +151,8 @@ static void mixColumns(const CTColumnMix &mix) {
   if (mix.batch >= threads) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
-      auto of = reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
+      auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
+                            : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
       if (normalizes) statistics(matrix, of);
       for (int64_t panel = 0; panel < panels; ++panel) {
         mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, scratch);
@@ -149,8 +161,10 @@ static void mixColumns(const CTColumnMix &mix) {
     return;
   }
   // Few matrices: the threads share each of them.
-  auto of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
+  auto shared = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
+    Moments *of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
+                              : shared;
     if (normalizes) statistics(matrix, of);
     parallelFor(panels, [&](int64_t panel) {
       mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, Scratch::ofThread());

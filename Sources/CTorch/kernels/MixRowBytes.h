@@ -140,19 +140,11 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
 }
 
 static void mixRows(const CTRowMix &mix) {
-  // So many rows that what a thread works on stays in a second-level cache of 1 MiB that two share.
   int64_t floatsInRow = mix.depth + (mix.hidden > 0 ? mix.columns + kDepth : 0);
-  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, 16);
-  int64_t blocks = (tileCount(mix.rows) + tilesAtOnce - 1) / tilesAtOnce;
-  int64_t threads = at::get_num_threads();
-  blocks = std::min(tileCount(mix.rows), (blocks + threads - 1) / threads * threads);
   bool inBytes = mix.weightBytes.values != nullptr;
   auto work = mix.hidden > 0 ? (inBytes ? mlpRowBytes : mlpRows)
                              : (inBytes ? linearRowBytes : linearRows);
-  parallelFor(blocks, [&](int64_t block) {
-    int64_t first = tileStart(mix.rows, blocks, block);
-    int64_t rows = tileStart(mix.rows, blocks, block + 1) - first;
-    RowTiles tiles = {first, rows, tileCount(rows)};
+  forRowTiles(mix.rows, floatsInRow, [&](const RowTiles &tiles) {
     work(mix, tiles, Scratch::ofThread());
   });
 }

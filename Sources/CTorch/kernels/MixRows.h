@@ -24,6 +24,9 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) 
       for (int r = 0; r < height; ++r) {
         of[r] = moments(x + r * mix.xStride, mix.depth, mix.epsilon);
       }
+      if (mix.moments) {
+        std::memcpy(mix.moments + 2 * (tiles.first + tiles.start(i)), of, height * sizeof(Moments));
+      }
       packColumns(height, mix.depth, tile, [&](int r, int64_t k) {
         return (at(r, k) - splat(of[r].mean)) * splat(of[r].scale);
       });
@@ -50,8 +53,8 @@ static void multiply(const RowTiles &tiles, const float *packed, int64_t tileSiz
   }
 }
 
-/// Writes a tile of results to where they belong: `(y + bias)`, activated, times the gate, plus the
-/// residual.
+/// Writes a tile of results to where they belong: `(y + bias)`, activated, times the gate, times the
+/// row's factor, plus the residual.
 static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t firstColumn,
                        int64_t columns, CTActivation activation, const float *bias,
                        const float *tile) {
@@ -63,7 +66,13 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
     auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
     Vec shift = bias ? load(bias + c) : splat(0);
     for (int r = 0; r < rows; ++r) {
-      Vec y = activate(activation, load(tile + r * kPanel + half * kWidth) + shift);
+      Vec y = load(tile + r * kPanel + half * kWidth) + shift;
+      if (mix.preactivation && mix.hidden == 0) {
+        float *target = mix.preactivation + (firstRow + r) * mix.preactivationStride + c;
+        if (whole) store(target, y); else storePart(target, y, count);
+      }
+      y = activate(activation, y);
+      if (mix.factors) y *= splat(mix.factors[(firstRow + r) / mix.rowsOfFactor]);
       if (mix.gate) y *= read(mix.gate + (firstRow + r) * mix.gateStride + c);
       if (mix.residual) y += read(mix.residual + (firstRow + r) * mix.residualStride + c);
       float *target = mix.y + (firstRow + r) * mix.yStride + c;
@@ -89,44 +98,94 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
   }
 }
 
-/// Two linear layers with an activation between. The hidden numbers never leave the cache: some
-/// panels of them are computed, activated, and multiplied into all of the results.
-static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  int64_t hidden = padded(mix.hidden), panels = panelCount(mix.columns);
-  int64_t part = std::max<int64_t>(kPanel, kDepth / kPanel * kPanel);
-  int64_t tileSize = tileStride(mix.depth), hiddenTileSize = tileStride(part);
+/// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
+/// tiles)` packs a part of K at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
+/// each tile i with its results, a tile for each panel of columns.
+constexpr int64_t kHiddenPart = kDepth / kPanel * kPanel;
+
+template <typename Fill, typename Finish>
+INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *weight,
+                           int64_t columns, Scratch &scratch, Fill fill, Finish finish) {
+  int64_t panels = panelCount(columns), tileSize = tileStride(kHiddenPart);
   int64_t resultSize = panels * kTileSize;
-  float *packed = scratch.floats(0, tiles.count * tileSize);
-  float *tile = scratch.floats(1, tiles.count * kTileSize);
-  float *activated = scratch.floats(2, tiles.count * hiddenTileSize);
+  float *filled = scratch.floats(2, tiles.count * tileSize);
   float *results = scratch.floats(3, tiles.count * resultSize);
-  packRows(mix, tiles, packed);
-  for (int64_t first = 0; first < hidden; first += part) {
-    int64_t width = std::min(part, hidden - first);
-    for (int64_t c = 0; c < width; c += kPanel) {
-      multiply(tiles, packed, tileSize, mix.hiddenWeight + (first + c) * mix.depth, mix.depth, tile,
-               kTileSize, false);
-      for (int64_t i = 0; i < tiles.count; ++i) {
-        const float *from = tile + i * kTileSize;
-        const float *bias = mix.hiddenBias + first + c;
-        packColumns(tiles.height(i), kPanel, activated + i * hiddenTileSize + c * kTileRows,
-                    [&](int r, int64_t k) {
-                      return activate(mix.hiddenActivation,
-                                      load(from + r * kPanel + k) + load(bias + k));
-                    });
-      }
-    }
+  for (int64_t first = 0; first < depth; first += kHiddenPart) {
+    int64_t width = std::min(kHiddenPart, depth - first);
+    fill(first, width, filled, tileSize);
     for (int64_t panel = 0; panel < panels; ++panel) {
-      multiply(tiles, activated, hiddenTileSize,
-               mix.weight + (panel * hidden + first) * kPanel, width,
+      multiply(tiles, filled, tileSize, weight + (panel * depth + first) * kPanel, width,
                results + panel * kTileSize, resultSize, first > 0);
     }
   }
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    for (int64_t i = 0; i < tiles.count; ++i) {
-      finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), panel * kPanel,
-                 std::min<int64_t>(kPanel, mix.columns - panel * kPanel), mix.activation, mix.bias,
-                 results + i * resultSize + panel * kTileSize);
-    }
-  }
+  for (int64_t i = 0; i < tiles.count; ++i) finish(i, results + i * resultSize);
+}
+
+/// Two products, of which what lies between never leaves the cache: some panels of the first are
+/// computed, changed by `between(row, column, numbers)`, and multiplied into all of the second's.
+template <typename Between, typename Finish>
+INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t depth,
+                        const float *hiddenWeight, int64_t hidden, const float *weight,
+                        int64_t columns, Scratch &scratch, Between between, Finish finish) {
+  int64_t tileSize = tileStride(depth);
+  float *tile = scratch.floats(1, tiles.count * kTileSize);
+  productOfParts(
+      tiles, padded(hidden), weight, columns, scratch,
+      [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
+        for (int64_t c = 0; c < width; c += kPanel) {
+          multiply(tiles, packed, tileSize, hiddenWeight + (first + c) * depth, depth, tile,
+                   kTileSize, false);
+          for (int64_t i = 0; i < tiles.count; ++i) {
+            float *numbers = tile + i * kTileSize;
+            int64_t row = tiles.first + tiles.start(i);
+            // Not while packing, whose unrolled loop would hold the activations' code many times.
+#pragma clang loop unroll(disable)
+            for (int at = 0; at < tiles.height(i) * kPanel; at += kWidth) {
+              store(numbers + at, between(row + at / kPanel, first + c + at % kPanel,
+                                          load(numbers + at)));
+            }
+            packColumns(tiles.height(i), kPanel, filled + i * filledSize + c * kTileRows,
+                        [&](int r, int64_t k) { return load(numbers + r * kPanel + k); });
+          }
+        }
+      },
+      finish);
+}
+
+/// Two linear layers with an activation between.
+static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
+  float *packed = scratch.floats(0, tiles.count * tileStride(mix.depth));
+  packRows(mix, tiles, packed);
+  twoProducts(
+      tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,
+      [&](int64_t row, int64_t c, Vec h) {
+        h += load(mix.hiddenBias + c);
+        if (mix.preactivation && c < mix.hidden) {
+          float *target = mix.preactivation + row * mix.preactivationStride + c;
+          if (c + kWidth <= mix.hidden) store(target, h); else storePart(target, h, mix.hidden - c);
+        }
+        return activate(mix.hiddenActivation, h);
+      },
+      [&](int64_t i, const float *results) {
+        for (int64_t c = 0; c < mix.columns; c += kPanel) {
+          finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), c,
+                     std::min<int64_t>(kPanel, mix.columns - c), mix.activation, mix.bias,
+                     results + c * kTileRows);
+        }
+      });
+}
+
+/// Calls `body(tiles)` for blocks of rows, each so large that what a thread works on, `floatsInRow` for
+/// each row, stays in a second-level cache of 1 MiB that two threads share.
+template <typename Body>
+INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
+  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, 16);
+  int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
+  int64_t threads = at::get_num_threads();
+  blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
+  parallelFor(blocks, [&](int64_t block) {
+    int64_t first = tileStart(rows, blocks, block);
+    int64_t count = tileStart(rows, blocks, block + 1) - first;
+    body(RowTiles{first, count, tileCount(count)});
+  });
 }

@@ -3,32 +3,85 @@
 
 static int64_t panelsSize(int64_t rows, int64_t depth) { return padded(rows) * depth; }
 
+/// With room behind the last tile, where `packColumns` writes a little too much.
 static int64_t tilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * depth * kTileRows;
+  return tileCount(rows) * depth * kTileRows + kWidth;
 }
 
-/// [rows, depth] to panels [depth][kPanel] of kPanel rows, zeros where there are no more.
-static void packPanels(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  parallelFor(panelCount(rows), [&](int64_t panel) {
-    for (int64_t lane = 0; lane < kPanel; ++lane) {
-      int64_t row = panel * kPanel + lane;
-      float *target = packed + panel * depth * kPanel + lane;
-      for (int64_t k = 0; k < depth; ++k) {
-        target[k * kPanel] = row < rows ? weight[row * depth + k] : 0;
+/// Writes a panel [count][kPanel] from `rows` <= kPanel rows that `row(r, k)` loads at k; zeros where
+/// there are no more.
+template <typename Row>
+INLINE void packPanelOfRows(int64_t rows, int64_t count, float *panel, Row row) {
+  for (int64_t k = 0; k < count; k += kWidth) {
+    int64_t columns = std::min<int64_t>(kWidth, count - k);
+    for (int first = 0; first < kPanel; first += kWidth) {
+      Vec block[kWidth];
+#pragma clang loop unroll(full)
+      for (int r = 0; r < kWidth; ++r) {
+        block[r] = first + r < rows ? row(first + r, k) : splat(0);
       }
+      transpose(block);
+      for (int64_t c = 0; c < columns; ++c) store(panel + (k + c) * kPanel + first, block[c]);
     }
+  }
+}
+
+/// Loads a scaled row of the matrix at column k; zeros behind its end.
+INLINE Vec loadScaled(const MatrixPacking &m, int64_t row, int64_t k) {
+  auto read = [&](const float *p) {
+    return k + kWidth <= m.columns ? load(p) : loadPart(p, m.columns - k);
+  };
+  Vec v = read(m.matrix + row * m.columns + k);
+  if (m.columnScale) v *= read(m.columnScale + k);
+  if (m.rowScale) v *= splat(m.rowScale[row]);
+  return v;
+}
+
+/// [rows, columns] to panels [depth][kPanel] of kPanel rows, zeros where there are no more.
+static void packPanelsOfRows(const MatrixPacking &m) {
+  parallelFor(panelCount(m.rows), [&](int64_t panel) {
+    int64_t first = panel * kPanel;
+    float *target = m.packed + panel * m.depth * kPanel;
+    packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), m.columns, target,
+                    [&](int r, int64_t k) { return loadScaled(m, first + r, k); });
+    std::fill(target + m.columns * kPanel, target + m.depth * kPanel, 0.0f);
   });
 }
 
-/// [rows, depth] to tiles [depth][kTileRows] of nearly as many rows each.
-static void packTiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  int64_t count = tileCount(rows);
+/// [rows, columns] to panels [depth][kPanel] of kPanel columns, zeros where there are no more.
+static void packPanelsOfColumns(const MatrixPacking &m) {
+  parallelFor(panelCount(m.columns), [&](int64_t panel) {
+    float *target = m.packed + panel * m.depth * kPanel;
+    for (int64_t row = 0; row < m.rows; ++row) {
+      for (int half = 0; half < kPanel; half += kWidth) {
+        int64_t c = panel * kPanel + half;
+        store(target + row * kPanel + half, c < m.columns ? loadScaled(m, row, c) : splat(0));
+      }
+    }
+    std::fill(target + m.rows * kPanel, target + m.depth * kPanel, 0.0f);
+  });
+}
+
+/// [rows, columns] to tiles [columns][kTileRows] of nearly as many rows each.
+static void packTilesOfRows(const MatrixPacking &m) {
+  int64_t count = tileCount(m.rows);
   for (int64_t i = 0; i < count; ++i) {
-    int64_t first = tileStart(rows, count, i), height = tileStart(rows, count, i + 1) - first;
-    float *tile = packed + i * depth * kTileRows;
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t r = 0; r < kTileRows; ++r) {
-        tile[k * kTileRows + r] = r < height ? weight[(first + r) * depth + k] : 0;
+    int64_t first = tileStart(m.rows, count, i), height = tileStart(m.rows, count, i + 1) - first;
+    packColumns(height, m.columns, m.packed + i * m.columns * kTileRows,
+                [&](int r, int64_t k) { return loadScaled(m, first + r, k); });
+  }
+}
+
+/// [rows, columns] to tiles [rows][kTileRows] of nearly as many columns each.
+static void packTilesOfColumns(const MatrixPacking &m) {
+  int64_t count = tileCount(m.columns);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t first = tileStart(m.columns, count, i);
+    float *tile = m.packed + i * m.rows * kTileRows;
+    for (int64_t row = 0; row < m.rows; ++row) {
+      for (int r = 0; r < kTileRows; r += kWidth) {
+        int64_t c = first + r;
+        store(tile + row * kTileRows + r, c < m.columns ? loadScaled(m, row, c) : splat(0));
       }
     }
   }

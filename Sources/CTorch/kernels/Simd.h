@@ -17,13 +17,30 @@ INLINE Vec load(const float *p) {
 INLINE void store(float *p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
 
 /// The first `count` < kWidth numbers; zeros behind them.
+template <int Width = kWidth>
 INLINE Vec loadPart(const float *p, int64_t count) {
+#if defined(__x86_64__)
+  if constexpr (Width == 16) {
+    auto loaded = _mm512_maskz_loadu_ps((1u << count) - 1, p);
+    Vec v;
+    __builtin_memcpy(&v, &loaded, sizeof v);
+    return v;
+  }
+#endif
   alignas(64) float all[kWidth] = {};
   __builtin_memcpy(all, p, sizeof(float) * count);
   return load(all);
 }
 
+template <int Width = kWidth>
 INLINE void storePart(float *p, Vec v, int64_t count) {
+#if defined(__x86_64__)
+  if constexpr (Width == 16) {
+    __m512 stored = {};
+    __builtin_memcpy(&stored, &v, sizeof v);
+    return _mm512_mask_storeu_ps(p, (1u << count) - 1, stored);
+  }
+#endif
   alignas(64) float all[kWidth];
   store(all, v);
   __builtin_memcpy(p, all, sizeof(float) * count);
@@ -102,7 +119,7 @@ INLINE Vec geluSlope(Vec x) {
   return fma(x * n.bell, splat(0.398942280f), distribution);
 }
 
-INLINE Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }
+INLINE Vec sigmoid(Vec x) { return reciprocal(splat(1.0f) + exp(-x)); }
 
 /// 1/2 x (1 + tanh(y)) = x sigmoid(2 y) with y = sqrt(2 / pi) (x + 0.044715 x^3).
 INLINE Vec geluTanh(Vec x) {
@@ -119,6 +136,35 @@ INLINE Vec activate(CTActivation activation, Vec x) {
     case CT_SILU: return x * sigmoid(x);
   }
   return x;
+}
+
+/// An activation's value and its derivative.
+struct Activated {
+  Vec value, slope;
+};
+
+INLINE Activated activateWithSlope(CTActivation activation, Vec x) {
+  const Vec one = splat(1.0f);
+  switch (activation) {
+    case CT_IDENTITY: return {x, one};
+    case CT_GELU: {
+      Normal n = normal(x);  // x Phi(x); Phi(x) + x phi(x)
+      Vec distribution = x < splat(0.0f) ? n.tail : one - n.tail;
+      return {x * distribution, fma(x * n.bell, splat(0.398942280f), distribution)};
+    }
+    case CT_GELU_TANH: {  // x s(t(x)); s + x s (1 - s) t'
+      Vec square = x * x;
+      Vec s = sigmoid(splat(1.59576912f) * x * fma(square, splat(0.044715f), one));
+      Vec inner = splat(1.59576912f) * fma(square, splat(0.134145f), one);
+      return {x * s, fma(x * s * (one - s), inner, s)};
+    }
+    case CT_RELU: return {max(x, splat(0.0f)), x > splat(0.0f) ? one : splat(0.0f)};
+    case CT_SILU: {
+      Vec s = sigmoid(x);  // s + x s (1 - s)
+      return {x * s, fma(x * s, one - s, s)};
+    }
+  }
+  return {x, one};
 }
 
 /// Mean and reciprocal standard deviation of a row.

@@ -9,7 +9,7 @@ public final class Dropout: ModeDependent {
   public init(_ rate: Double) { self.rate = rate }
 
   /// Whether it changes anything now.
-  var isActive: Bool {
+  package var isActive: Bool {
     if case .training = mode { rate > 0 } else { false }
   }
 
@@ -29,9 +29,14 @@ public final class DropPath: ModeDependent {
 
   /// [B, ...] -> [B, ...]
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard rate > 0, case .training(let generator) = mode else { return x }
-    let shape = [x.shape[0]] + Array(repeating: 1, count: x.rank - 1)
-    return x * keepMask(shape, rate: rate, like: x, generator)
+    guard let factors = factors(for: x) else { return x }
+    return x * factors.reshaped([-1] + Array(repeating: 1, count: x.rank - 1))
+  }
+
+  /// What each sample of `x` is multiplied by: [B]; nil where that is 1. Draws from the generator.
+  func factors(for x: Tensor) -> Tensor? {
+    guard rate > 0, case .training(let generator) = mode else { return nil }
+    return keepMask([x.shape[0]], rate: rate, like: x, generator)
   }
 }
 

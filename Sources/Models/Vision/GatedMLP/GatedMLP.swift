@@ -46,6 +46,17 @@ public final class GatedChannelMLP: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor { drop(fc2(gate(drop(activation(fc1(x)))))) }
+
+  /// `x + dropPath(self(norm(x)))`
+  func residual(_ norm: LayerNorm, _ x: Tensor, _ dropPath: DropPath) -> Tensor {
+    let fused =
+      drop.isActive
+      ? nil
+      : gatedResidual(
+        norm, x, first: fc1, activation: activation, gateNorm: gate.norm, gate: gate.proj,
+        second: fc2, dropPath)
+    return fused ?? x + dropPath(self(norm(x)))
+  }
 }
 
 /// One residual branch that mixes channels and, through its gate, tokens.
@@ -62,7 +73,9 @@ public final class GatedMLPBlock: Module {
     self.dropPath = DropPath(dropPath)
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor { x + dropPath(mlpChannels(norm(x))) }  // [B, S, C]
+  func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
+    mlpChannels.residual(norm, x, dropPath)  // x + mlpChannels(norm(x))
+  }
 }
 
 /// An image classifier of gMLP blocks on patches, with mean pooling.

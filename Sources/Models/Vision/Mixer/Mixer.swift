@@ -33,8 +33,8 @@ public final class MixerBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
-    let x = x + dropPath(mlpTokens.overRows(norm1(x)))  // S -> D_S -> S
-    return x + dropPath(mlpChannels(norm2(x)))  // C -> D_C -> C
+    let x = mlpTokens.residualOverRows(norm1, x, dropPath)  // x + mlpTokens(norm1(x))
+    return mlpChannels.residual(norm2, x, dropPath)  // x + mlpChannels(norm2(x))
   }
 }
 

@@ -40,8 +40,9 @@ public final class ResMLPBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, S, C]
-    let x = x + dropPath(ls1(linearTokens.overRows(norm1(x))))  // S -> S
-    return x + dropPath(ls2(mlpChannels(norm2(x))))  // C -> 4C -> C
+    // x + ls1 * linearTokens(norm1(x)), S -> S; x + ls2 * mlpChannels(norm2(x)), C -> 4C -> C
+    let x = linearTokens.residualOverRows(norm1, x, scale: ls1, dropPath)
+    return mlpChannels.residual(norm2, x, scale: ls2, dropPath)
   }
 }
 
@@ -67,7 +68,7 @@ public final class ClassMLPLayer: Module {
   func callAsFunction(_ token: Tensor, _ x: Tensor) -> Tensor {
     let all = norm1(Tensor.concatenated([token, x], dimension: 1))
     let token = token + ls1(linearTokens.overRows(all))  // 1 + S -> 1
-    return token + ls2(mlpChannels(norm2(token)))
+    return mlpChannels.residual(norm2, token, scale: ls2)
   }
 }
 

@@ -89,7 +89,7 @@ public final class SwinBlock: Module {
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, H, W, C]
     let x = x + dropPath(attended(norm1(x)))
-    return x + dropPath(mlp(norm2(x)))  // C -> 4C -> C
+    return mlp.residual(norm2, x, dropPath)  // x + mlp(norm2(x)), C -> 4C -> C
   }
 
   private func attended(_ x: Tensor) -> Tensor {

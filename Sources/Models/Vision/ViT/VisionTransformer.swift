@@ -40,7 +40,7 @@ public final class VisionTransformerBlock: Module {
 
   func callAsFunction(_ x: Tensor) -> Tensor {  // [B, 1 + S, C]
     let x = x + dropPath(attn(norm1(x)))
-    return x + dropPath(mlp(norm2(x)))  // C -> 4C -> C
+    return mlp.residual(norm2, x, dropPath)  // x + mlp(norm2(x)), C -> 4C -> C
   }
 }
 

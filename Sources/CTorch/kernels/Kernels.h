@@ -1,0 +1,37 @@
+// The kernels of the processor that runs, for the C++ of CTorch.
+#pragma once
+
+#include "Training.h"
+
+namespace ctorch {
+
+/// What `CKernels.h` and `Training.h` offer, for one kind of processor.
+struct Kernels {
+  int64_t panelWidth;
+  int64_t byteGroup;
+  int64_t (*panelsSize)(int64_t rows, int64_t depth);
+  int64_t (*tilesSize)(int64_t rows, int64_t depth);
+  void (*packPanelsOfRows)(const MatrixPacking &);
+  void (*packPanelsOfColumns)(const MatrixPacking &);
+  void (*packTilesOfRows)(const MatrixPacking &);
+  void (*packTilesOfColumns)(const MatrixPacking &);
+  int64_t (*bytePanelsSize)(int64_t rows, int64_t depth);
+  int64_t (*byteTilesSize)(int64_t rows, int64_t depth);
+  void (*packBytePanels)(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                         float *scales, float *sums);
+  void (*packByteTiles)(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                        float *scales, float *sums);
+  void (*mixRows)(const CTRowMix &);
+  void (*mixColumns)(const CTColumnMix &);
+  void (*rowGradients)(const RowGradients &);
+  void (*gateGradients)(const GateGradients &);
+  void (*gateNormGradients)(const GateNormGradients &);
+  void (*normGradients)(const NormGradients &);
+  void (*columnGradients)(const ColumnGradients &);
+  void (*weightGradient)(const WeightGradient &);
+  void (*tokenWeightGradient)(const TokenWeightGradient &);
+};
+
+const Kernels &kernels();
+
+}  // namespace ctorch

@@ -1,0 +1,208 @@
+// The backward pass of channel mixing down to its input; the formulas stand at the structs in
+// Training.h. No include guard: included once for each kind of processor, after MixRows.h.
+
+/// Packs rows of a matrix in tiles [width][kTileRows].
+static void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t stride, int64_t first,
+                           int64_t width, float *packed, int64_t packedSize) {
+  for (int64_t i = 0; i < tiles.count; ++i) {
+    const float *from = matrix + (tiles.first + tiles.start(i)) * stride + first;
+    packColumns(tiles.height(i), width, packed + i * packedSize, [&](int r, int64_t k) {
+      const float *p = from + r * stride + k;
+      return k + kWidth <= width ? load(p) : loadPart(p, width - k);
+    });
+  }
+}
+
+/// Reads or writes up to kWidth numbers, of which `count` are there.
+INLINE Vec loadUpTo(const float *p, int64_t count) {
+  return count >= kWidth ? load(p) : loadPart(p, std::max<int64_t>(count, 0));
+}
+
+INLINE void storeUpTo(float *p, Vec v, int64_t count) {
+  if (count >= kWidth) store(p, v); else if (count > 0) storePart(p, v, count);
+}
+
+/// Through the norm of one row: `dn(c)` gives the gradient of the normalised row at column c.
+template <typename Gradient>
+INLINE void normRowBackward(const RowGradients &g, int64_t row, Gradient dn) {
+  const float *x = g.x + row * g.depth;
+  const float *residual = g.residual ? g.residual + row * g.depth : nullptr;
+  float *dx = g.dx + row * g.depth;
+  if (g.moments == nullptr) {
+    for (int64_t c = 0; c < g.depth; c += kWidth) {
+      Vec v = dn(c);
+      if (residual) v += loadUpTo(residual + c, g.depth - c);
+      storeUpTo(dx + c, v, g.depth - c);
+    }
+    return;
+  }
+  Vec mean = splat(g.moments[2 * row]), scale = splat(g.moments[2 * row + 1]);
+  Vec sums = splat(0), products = splat(0);
+  for (int64_t c = 0; c < g.depth; c += kWidth) {
+    Vec d = dn(c), n = (loadUpTo(x + c, g.depth - c) - mean) * scale;
+    sums += d;
+    products = fma(d, n, products);
+  }
+  Vec first = splat(sum(sums) / static_cast<float>(g.depth));
+  Vec second = splat(sum(products) / static_cast<float>(g.depth));
+  for (int64_t c = 0; c < g.depth; c += kWidth) {
+    Vec n = (loadUpTo(x + c, g.depth - c) - mean) * scale;
+    Vec v = scale * (dn(c) - first - n * second);
+    if (residual) v += loadUpTo(residual + c, g.depth - c);
+    storeUpTo(dx + c, v, g.depth - c);
+  }
+}
+
+static void rowGradients(const RowGradients &g) {
+  auto finish = [&](const RowTiles &tiles, int64_t i, const float *results) {
+    for (int r = 0; r < tiles.height(i); ++r) {
+      normRowBackward(g, tiles.first + tiles.start(i) + r, [&](int64_t c) {
+        return load(results + c / kPanel * kTileSize + r * kPanel + c % kPanel);
+      });
+    }
+  };
+  forRowTiles(g.rows, g.columns + g.depth + kDepth, [&](const RowTiles &tiles) {
+    Scratch &scratch = Scratch::ofThread();
+    if (g.weight == nullptr) {
+      productOfParts(
+          tiles, padded(g.hidden), g.hiddenWeight, g.depth, scratch,
+          [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
+            int64_t count = std::min(width, g.hidden - first);
+            packMatrixRows(tiles, g.dh, g.hidden, first, count, filled, filledSize);
+            for (int64_t i = 0; i < tiles.count && count < width; ++i) {
+              float *tile = filled + i * filledSize;
+              std::fill(tile + count * kTileRows, tile + width * kTileRows, 0.0f);
+            }
+          },
+          [&](int64_t i, const float *results) { finish(tiles, i, results); });
+      return;
+    }
+    int64_t tileSize = tileStride(g.columns);
+    float *packed = scratch.floats(0, tiles.count * tileSize);
+    packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
+    twoProducts(
+        tiles, packed, g.columns, g.weight, g.hidden, g.hiddenWeight, g.depth, scratch,
+        [&](int64_t row, int64_t c, Vec da) {
+          int64_t at = row * g.hidden + c, count = g.hidden - c;
+          Activated a = activateWithSlope(g.activation, loadUpTo(g.h + at, count));
+          Vec dh = da * a.slope;
+          storeUpTo(g.activated + at, a.value, count);
+          storeUpTo(g.dh + at, dh, count);
+          return dh;
+        },
+        [&](int64_t i, const float *results) { finish(tiles, i, results); });
+  });
+}
+
+static void gateGradients(const GateGradients &g) {
+  forRowTiles(g.rows, g.columns, [&](const RowTiles &tiles) {
+    Scratch &scratch = Scratch::ofThread();
+    int64_t tileSize = tileStride(g.columns);
+    float *packed = scratch.floats(0, tiles.count * tileSize);
+    float *results = scratch.floats(1, tiles.count * kTileSize);
+    packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
+    for (int64_t c = 0; c < g.width; c += kPanel) {
+      multiply(tiles, packed, tileSize, g.weight + c * g.columns, g.columns, results, kTileSize,
+               false);
+      for (int64_t i = 0; i < tiles.count; ++i) {
+        for (int r = 0; r < tiles.height(i); ++r) {
+          int64_t row = tiles.first + tiles.start(i) + r;
+          for (int half = 0; half < kPanel; half += kWidth) {
+            int64_t count = g.width - c - half;
+            if (count <= 0) break;
+            int64_t at = row * g.width + c + half, wide = 2 * row * g.width + c + half;
+            Vec dp = load(results + i * kTileSize + r * kPanel + half);
+            Activated u = activateWithSlope(g.activation, loadUpTo(g.h + wide, count));
+            Vec gate = loadUpTo(g.g + at, count);
+            storeUpTo(g.p + at, u.value * gate, count);
+            storeUpTo(g.dg + at, dp * u.value, count);
+            storeUpTo(g.dh + wide, dp * gate * u.slope, count);
+          }
+        }
+      }
+    }
+  });
+}
+
+/// Calls `body(first row, behind the last, chunk)` for chunks of rows.
+template <typename Body>
+INLINE void forRowChunks(int64_t rows, Body body) {
+  parallelFor((rows + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
+    body(chunk * kRowChunk, std::min(rows, (chunk + 1) * kRowChunk), chunk);
+  });
+}
+
+static void gateNormGradients(const GateNormGradients &g) {
+  forRowChunks(g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
+    Scratch &scratch = Scratch::ofThread();
+    float *normalized = scratch.floats(0, padded(g.width));
+    float *slopes = scratch.floats(1, padded(g.width));
+    float *dGain = g.sums + chunk * 2 * g.width, *dShift = dGain + g.width;
+    std::fill(dGain, dGain + 2 * g.width, 0.0f);
+    for (int64_t row = begin; row < end; ++row) {
+      const float *h = g.h + 2 * row * g.width;
+      float *m = g.m + row * g.width, *dh = g.dh + 2 * row * g.width;
+      Vec mean = splat(g.moments[2 * row]), scale = splat(g.moments[2 * row + 1]);
+      Vec sums = splat(0), products = splat(0);
+      for (int64_t c = 0; c < g.width; c += kWidth) {
+        int64_t count = g.width - c;
+        Activated v = activateWithSlope(g.activation, loadUpTo(h + c, count));
+        Vec n = (v.value - mean) * scale, dm = loadUpTo(m + c, count);
+        store(normalized + c, n);
+        store(slopes + c, v.slope);
+        storeUpTo(dGain + c, fma(dm, n, loadUpTo(dGain + c, count)), count);
+        storeUpTo(dShift + c, loadUpTo(dShift + c, count) + dm, count);
+        Vec dn = dm * loadUpTo(g.gain + c, count);
+        sums += dn;
+        products = fma(dn, n, products);
+      }
+      Vec first = splat(sum(sums) / static_cast<float>(g.width));
+      Vec second = splat(sum(products) / static_cast<float>(g.width));
+      for (int64_t c = 0; c < g.width; c += kWidth) {
+        int64_t count = g.width - c;
+        Vec n = load(normalized + c), gain = loadUpTo(g.gain + c, count);
+        Vec dn = loadUpTo(m + c, count) * gain;
+        storeUpTo(dh + c, scale * (dn - first - n * second) * load(slopes + c), count);
+        storeUpTo(m + c, fma(n, gain, loadUpTo(g.shift + c, count)), count);
+      }
+    }
+  });
+}
+
+static void normGradients(const NormGradients &g) {
+  forRowChunks(g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
+    float *dGain = g.sums + chunk * 2 * g.width, *dShift = dGain + g.width;
+    std::fill(dGain, dGain + 2 * g.width, 0.0f);
+    for (int64_t row = begin; row < end; ++row) {
+      const float *x = g.x + row * g.width, *dm = g.dm + row * g.width;
+      float *dx = g.dx + row * g.width;
+      bool normalizes = g.moments != nullptr;
+      Vec mean = splat(normalizes ? g.moments[2 * row] : 0);
+      Vec scale = splat(normalizes ? g.moments[2 * row + 1] : 1);
+      auto gradient = [&](int64_t c) {
+        Vec d = loadUpTo(dm + c, g.width - c);
+        if (g.gain) d *= loadUpTo(g.gain + c, g.width - c);
+        return g.scale ? d * loadUpTo(g.scale + c, g.width - c) : d;
+      };
+      Vec sums = splat(0), products = splat(0);
+      for (int64_t c = 0; c < g.width; c += kWidth) {
+        int64_t count = g.width - c;
+        Vec n = (loadUpTo(x + c, count) - mean) * scale, d = loadUpTo(dm + c, count);
+        storeUpTo(dGain + c, fma(d, n, loadUpTo(dGain + c, count)), count);
+        storeUpTo(dShift + c, loadUpTo(dShift + c, count) + d, count);
+        Vec dn = gradient(c);
+        sums += dn;
+        products = fma(dn, n, products);
+      }
+      Vec first = splat(normalizes ? sum(sums) / static_cast<float>(g.width) : 0);
+      Vec second = splat(normalizes ? sum(products) / static_cast<float>(g.width) : 0);
+      for (int64_t c = 0; c < g.width; c += kWidth) {
+        int64_t count = g.width - c;
+        Vec n = (loadUpTo(x + c, count) - mean) * scale;
+        Vec v = scale * (gradient(c) - first - n * second);
+        if (g.residual) v += loadUpTo(g.residual + row * g.width + c, count);
+        storeUpTo(dx + c, v, count);
+      }
+    }
+  });
+}

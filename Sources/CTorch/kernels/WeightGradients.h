@@ -1,0 +1,240 @@
+// Gradients of weights: products whose K is as long as a batch. See Training.h for the formulas.
+// No include guard: included once for each kind of processor, after Packing.h.
+
+/// Tiles and panels of one thread's block of a result, and how much of K it takes at once: what it
+/// works on stays in the second cache.
+constexpr int64_t kBlockTiles = 16, kBlockPanels = 16, kPart = 128;
+
+/// A block of rows of the result, as tiles among all of the result's.
+struct TileBlock {
+  int64_t m, count;     // rows and tiles of the whole result
+  int64_t first, tiles;
+
+  int64_t start(int64_t i) const { return tileStart(m, count, first + i); }
+  int height(int64_t i) const { return static_cast<int>(start(i + 1) - start(i)); }
+};
+
+/// How far ahead rows are fetched of which each gives a few numbers at a time.
+constexpr int64_t kAhead = 2 * kWidth;
+constexpr int64_t kPartTile = kPart * kTileRows + kWidth;
+constexpr int64_t kPartPanel = kPart * kPanel + kWidth;
+
+/// Adds up the rows of a packed tile [depth][kTileRows].
+static void addTileSums(const float *tile, int64_t depth, float *sums) {
+  constexpr int parts = (kTileRows + kWidth - 1) / kWidth;
+  Vec total[parts];
+  for (int i = 0; i < parts; ++i) total[i] = load(sums + i * kWidth);
+  for (int64_t k = 0; k < depth; ++k) {
+    for (int i = 0; i < parts; ++i) total[i] += load(tile + k * kTileRows + i * kWidth);
+  }
+  for (int i = 0; i < parts; ++i) store(sums + i * kWidth, total[i]);
+}
+
+/// `G = sum of A_k B_k^T` over `segments` of K, each `depth` long. `packA(segment, start, end, block,
+/// tiles)` packs tiles [end - start][kTileRows], `kPartTile` apart; `packB(segment, start, end, column,
+/// panels, packed)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(row, rows, column, tile, sums)` for each
+/// tile of the result, with the sums of its rows of A. Each number is summed in the order of K,
+/// whatever the number of threads.
+template <typename PackA, typename PackB, typename Finish>
+INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, PackA packA,
+                        PackB packB, Finish finish) {
+  int64_t tiles = tileCount(m), panels = panelCount(n), threads = at::get_num_threads();
+  int64_t blocksN = (panels + kBlockPanels - 1) / kBlockPanels;
+  int64_t blocksM = (tiles + kBlockTiles - 1) / kBlockTiles;
+  if (blocksM * blocksN % threads != 0) {
+    blocksM = std::min(tiles, (blocksM + threads - 1) / threads * threads);
+  }
+  // Nearly equal parts of whole registers.
+  int64_t parts = (depth + kPart - 1) / kPart;
+  int64_t partSize = ((depth + parts - 1) / parts + kWidth - 1) / kWidth * kWidth;
+  constexpr int64_t sumsStride = (kTileRows + kWidth - 1) / kWidth * kWidth;
+  parallelFor(blocksM * blocksN, [&](int64_t task) {
+    int64_t i = task / blocksN, j = task % blocksN;
+    int64_t firstTile = tiles * i / blocksM, firstPanel = panels * j / blocksN;
+    TileBlock block = {m, tiles, firstTile, tiles * (i + 1) / blocksM - firstTile};
+    int64_t panelsHere = panels * (j + 1) / blocksN - firstPanel;
+    Scratch &scratch = Scratch::ofThread();
+    float *packed = scratch.floats(0, block.tiles * kPartTile);
+    float *packedPanels = scratch.floats(1, panelsHere * kPartPanel);
+    float *results = scratch.floats(2, block.tiles * panelsHere * kTileSize);
+    float *sums = scratch.floats(3, block.tiles * sumsStride);
+    std::fill(sums, sums + block.tiles * sumsStride, 0.0f);
+    bool hasBegun = false;
+    for (int64_t segment = 0; segment < segments; ++segment) {
+      for (int64_t part = 0; part < parts; ++part) {
+        int64_t start = part * partSize, end = std::min(depth, start + partSize);
+        packA(segment, start, end, block, packed);
+        for (int64_t t = 0; t < block.tiles; ++t) {
+          addTileSums(packed + t * kPartTile, end - start, sums + t * sumsStride);
+        }
+        packB(segment, start, end, firstPanel * kPanel, panelsHere, packedPanels);
+        for (int64_t p = 0; p < panelsHere; ++p) {
+          for (int64_t t = 0; t < block.tiles; ++t) {
+            productOf(block.height(t))(packed + t * kPartTile, packedPanels + p * kPartPanel,
+                                       end - start, results + (p * block.tiles + t) * kTileSize,
+                                       hasBegun, packed + (t + 1) * kPartTile);
+          }
+        }
+        hasBegun = true;
+      }
+    }
+    for (int64_t t = 0; t < block.tiles; ++t) {
+      for (int64_t p = 0; p < panelsHere; ++p) {
+        finish(block.first + t, block.start(t), block.height(t), firstPanel + p,
+               results + (p * block.tiles + t) * kTileSize, sums + t * sumsStride);
+      }
+    }
+  });
+}
+
+/// Copies columns of rows [start, end) of a matrix [rows, m] into tiles. What lies behind a tile's
+/// columns is read too, and ignored, unless it lies behind the matrix.
+static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int64_t start,
+                              int64_t end, const TileBlock &block, float *tiles) {
+  int64_t size = (rows - 1) * stride + block.m;
+  int64_t firsts[kBlockTiles];
+  for (int64_t i = 0; i < block.tiles; ++i) firsts[i] = block.start(i);
+  for (int64_t k = start; k < end; ++k) {
+    const float *row = a + k * stride;
+    int64_t left = size - k * stride;
+    float *target = tiles + (k - start) * kTileRows;
+    bool isWhole = left >= firsts[block.tiles - 1] + kTileRows + kWidth;
+    for (int64_t i = 0; i < block.tiles; ++i) {
+      for (int r = 0; r < kTileRows; r += kWidth) {
+        int64_t c = firsts[i] + r;
+        store(target + i * kPartTile + r,
+              isWhole || c + kWidth <= left
+                  ? load(row + c) : loadPart(row + c, std::max<int64_t>(left - c, 0)));
+      }
+    }
+  }
+}
+
+/// Copies columns of rows [start, end) to panels, normalised if moments are given.
+static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int64_t columns,
+                               const float *moments, int64_t start, int64_t end, int64_t column,
+                               int64_t panels, float *packed) {
+  int64_t size = (rows - 1) * stride + columns;
+  for (int64_t k = start; k < end; ++k) {
+    const float *row = b + k * stride + column;
+    int64_t left = size - k * stride - column;
+    Vec mean = splat(moments ? moments[2 * k] : 0), scale = splat(moments ? moments[2 * k + 1] : 1);
+    for (int64_t p = 0; p < panels; ++p) {
+      float *panel = packed + p * kPartPanel + (k - start) * kPanel;
+      for (int half = 0; half < kPanel; half += kWidth) {
+        int64_t c = p * kPanel + half;
+        Vec v = left >= c + kWidth ? load(row + c)
+                                   : loadPart(row + c, std::max<int64_t>(left - c, 0));
+        store(panel + half, (v - mean) * scale);
+      }
+    }
+  }
+}
+
+/// Writes a tile of a weight's gradient, and its parts of the products with the weight.
+static void finishWeightTile(const WeightGradient &g, int64_t tileIndex, int64_t first, int rows,
+                             int64_t panel, const float *tile, const float *sums) {
+  if (g.sums && panel == 0) std::memcpy(g.sums + first, sums, rows * sizeof(float));
+  if (g.rowProducts) {
+    std::fill(g.rowProducts + panel * g.m + first, g.rowProducts + panel * g.m + first + rows, 0.0f);
+  }
+  for (int half = 0; half < kPanel; half += kWidth) {
+    int64_t c = panel * kPanel + half, count = g.n - c;
+    if (count <= 0) return;
+    Vec scale = g.columnScale ? loadUpTo(g.columnScale + c, count) : splat(1);
+    Vec shift = g.columnShift ? loadUpTo(g.columnShift + c, count) : splat(0);
+    Vec products = splat(0), shiftProducts = splat(0);
+    for (int r = 0; r < rows; ++r) {
+      Vec value = load(tile + r * kPanel + half), total = splat(sums[r]);
+      if (g.weight) {
+        Vec weight = loadUpTo(g.weight + (first + r) * g.n + c, count);
+        products = fma(weight, value, products);
+        shiftProducts = fma(weight, total, shiftProducts);
+        // What lies behind the columns counts nothing: the weight is 0 there, the product may be NaN.
+        if (g.rowProducts) {
+          g.rowProducts[panel * g.m + first + r] +=
+              sum(count >= kWidth ? weight * value : weight * loadUpTo(tile + r * kPanel + half, count));
+        }
+      }
+      Vec gradient = fma(value, scale, total * shift);
+      if (g.rowScale) gradient *= splat(g.rowScale[first + r]);
+      storeUpTo(g.gradient + (first + r) * g.n + c, gradient, count);
+    }
+    if (g.columnProducts) {
+      float *target = g.columnProducts + tileIndex * 2 * g.n + c;
+      storeUpTo(target, products, count);
+      storeUpTo(target + g.n, shiftProducts, count);
+    }
+  }
+}
+
+static void weightGradient(const WeightGradient &g) {
+  sumProducts(
+      g.m, g.n, 1, g.rows,
+      [&](int64_t, int64_t start, int64_t end, const TileBlock &block, float *tiles) {
+        packTilesOfMatrix(g.a, g.aStride, g.rows, start, end, block, tiles);
+      },
+      [&](int64_t, int64_t start, int64_t end, int64_t column, int64_t panels, float *packed) {
+        packPanelsOfMatrix(g.b, g.bStride, g.rows, g.n, g.moments, start, end, column, panels,
+                           packed);
+      },
+      [&](int64_t tileIndex, int64_t first, int rows, int64_t panel, const float *tile,
+          const float *sums) { finishWeightTile(g, tileIndex, first, rows, panel, tile, sums); });
+}
+
+/// Where row `row` of `rows` in a matrix of a batch has its number for channel c: as rows of channels,
+/// or as panels of them.
+INLINE const float *tokenRow(const float *x, bool hasPanels, int64_t channels, int64_t matrix,
+                             int64_t rows, int64_t row, int64_t c) {
+  if (!hasPanels) return x + (matrix * rows + row) * channels + c;
+  int64_t panel = matrix * panelCount(channels) + c / kPanel;
+  return x + (panel * rows + row) * kPanel + c % kPanel;
+}
+
+static void tokenWeightGradient(const TokenWeightGradient &g) {
+  sumProducts(
+      g.m, g.n, g.batch, g.channels,
+      [&](int64_t matrix, int64_t start, int64_t end, const TileBlock &block, float *tiles) {
+        for (int64_t i = 0; i < block.tiles; ++i) {
+          int64_t first = block.start(i);
+          packColumns(block.height(i), end - start, tiles + i * kPartTile, [&](int r, int64_t k) {
+            int64_t count = end - start - k;
+            const float *a = tokenRow(g.a, g.aHasPanels, g.channels, matrix, g.m, first + r, start + k);
+            __builtin_prefetch(a + kAhead);
+            Vec v = loadUpTo(a, count);
+            return g.scale ? v * loadUpTo(g.scale + start + k, count) : v;
+          });
+        }
+      },
+      [&](int64_t matrix, int64_t start, int64_t end, int64_t column, int64_t panels,
+          float *packed) {
+        for (int64_t p = 0; p < panels; ++p) {
+          int64_t first = column + p * kPanel;
+          packPanelOfRows(std::min<int64_t>(kPanel, g.n - first), end - start,
+                          packed + p * kPartPanel, [&](int r, int64_t k) {
+            int64_t count = end - start - k;
+            const float *b = tokenRow(g.b, g.bHasPanels, g.channels, matrix, g.n, first + r, start + k);
+            __builtin_prefetch(b + kAhead);
+            Vec v = loadUpTo(b, count);
+            if (g.moments) {
+              const float *of = g.moments + 2 * (matrix * g.n + first + r);
+              v = (v - splat(of[0])) * splat(of[1]);
+            }
+            if (g.gain) {
+              v = fma(v, loadUpTo(g.gain + start + k, count), loadUpTo(g.shift + start + k, count));
+            }
+            return v;
+          });
+        }
+      },
+      [&](int64_t, int64_t first, int rows, int64_t panel, const float *tile, const float *sums) {
+        if (panel == 0) std::memcpy(g.sums + first, sums, rows * sizeof(float));
+        for (int r = 0; r < rows; ++r) {
+          for (int half = 0; half < kPanel; half += kWidth) {
+            int64_t c = panel * kPanel + half;
+            if (c >= g.n) break;
+            storeUpTo(g.gradient + (first + r) * g.n + c, load(tile + r * kPanel + half), g.n - c);
+          }
+        }
+      });
+}

@@ -1,0 +1,166 @@
+import Layers
+import TestSupport
+import Testing
+import Torch
+
+/// Branches as single functions against the layers called one after the other.
+typealias Size = (tokens: Int, channels: Int, activation: Activation)
+
+private let noise = Initializer.normal(standardDeviation: 0.3)
+
+private func input(_ size: Size, _ generator: Generator) -> Tensor {
+  .normal([3, size.tokens, size.channels], generator: generator)
+}
+
+/// One that draws the same each time it is made.
+private func dropPath(_ rate: Double) -> DropPath {
+  let path = DropPath(rate)
+  path.mode = .training(Generator(seed: 9))
+  return path
+}
+
+private func expectClose(_ a: Tensor, _ b: Tensor, tolerance: Double = 2e-5) {
+  let (size, difference) = (b.abs().max().item, (a - b).abs().max().item)
+  #expect(difference <= tolerance * (1 + size), "\(difference) of \(size) in \(a.shape)")
+}
+
+/// Values and all gradients of `branch` with kernels and without.
+private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -> Tensor) {
+  let generator = Generator(seed: 8)
+  let parameters = parts.flatMap(\.namedParameters).map(\.parameter.tensor)
+  let leaf = x.detached()
+  leaf.setRequiresGradient(true)
+  for parameter in parameters where parameter.rank != 2 {
+    withoutGradients {
+      _ = parameter.addInPlace(.normal(parameter.shape, generator: generator) * 0.1)
+    }
+  }
+  let cotangent = Tensor.normal(x.shape, generator: generator)
+  func run(off: Bool) -> [Tensor?] {
+    BranchKernels.$areOff.withValue(off) {
+      let y = branch(leaf)
+      let found = gradients(
+        of: [y], cotangents: [cotangent], withRespectTo: [leaf] + parameters)
+      return [y, withoutGradients { branch(leaf) }] + found
+    }
+  }
+  for (a, b) in zip(run(off: false), run(off: true)) {
+    guard let a, let b else {
+      Issue.record("a gradient is missing")
+      continue
+    }
+    // The norm of a single channel is 0, times a thousand: of its gradients only rounding is left.
+    expectClose(a, b, tolerance: x.shape[2] == 1 ? 2e-4 : 2e-5)
+  }
+}
+
+@Suite @TorchActor struct ResidualBranchTests {
+  /// Sizes around those of the kernels' tiles and panels, with a different activation each.
+  nonisolated static let sizes: [Size] = [
+    (1, 7, .gelu), (7, 1, .relu), (13, 33, .silu), (33, 13, .geluTanh), (49, 50, .gelu),
+    (14, 64, .gelu), (31, 97, .relu),
+  ]
+
+  @Test(arguments: sizes)
+  func channelMLPs(_ size: Size) {
+    let generator = Generator(seed: 1)
+    let (x, c) = (input(size, generator), size.channels)
+    let mlp = MLP(
+      c, hidden: 2 * c + 3, activation: size.activation, bias: noise, generator: generator)
+    let (norm, affine) = (LayerNorm(c), Affine(c))
+    let scale = LayerScale(c, start: 0.5)
+    expectSame([mlp, norm], x) { mlp.residual(norm, $0) }
+    expectSame([mlp, affine, scale], x) { mlp.residual(affine, $0, scale: scale) }
+    expectSame([mlp, norm], x) { x in
+      mlp.residual(norm, x, dropPath(0.5))
+    }
+  }
+
+  @Test(arguments: sizes)
+  func tokenMixing(_ size: Size) {
+    let generator = Generator(seed: 2)
+    let (x, c, s) = (input(size, generator), size.channels, size.tokens)
+    let mlp = MLP(s, hidden: s + 5, activation: size.activation, bias: noise, generator: generator)
+    let linear = Linear(s, s, bias: noise, generator: generator)
+    let (norm, affine, scale) = (LayerNorm(c), Affine(c), LayerScale(c, start: 0.5))
+    expectSame([mlp, norm], x) { mlp.residualOverRows(norm, $0) }
+    expectSame([mlp, affine], x) { mlp.residualOverRows(affine, $0, dropPath(0.5)) }
+    expectSame([linear, affine, scale], x) { x in
+      linear.residualOverRows(affine, x, scale: scale, dropPath(0.5))
+    }
+    expectSame([linear, norm], x) { linear.residualOverRows(norm, $0) }
+  }
+
+  @Test(arguments: sizes)
+  func gatedMLPs(_ size: Size) {
+    let generator = Generator(seed: 3)
+    let (x, c, s) = (input(size, generator), size.channels, size.tokens)
+    let width = c + 3
+    let first = Linear(c, 2 * width, bias: noise, generator: generator)
+    let gate = Linear(s, s, bias: noise, generator: generator)
+    let second = Linear(width, c, bias: noise, generator: generator)
+    let (norm, gateNorm) = (LayerNorm(c), LayerNorm(width, epsilon: 1e-5))
+    expectSame([first, gate, second, norm, gateNorm], x) { x in
+      let drop = dropPath(0.5)
+      let fused = gatedResidual(
+        norm, x, first: first, activation: size.activation, gateNorm: gateNorm, gate: gate,
+        second: second, drop)
+      if let fused { return fused }
+      let halves = size.activation(first(norm(x))).chunked(2, dimension: -1)
+      return x + drop(second(halves[0] * gate.overRows(gateNorm(halves[1]))))
+    }
+  }
+
+  /// Central differences of a sum with random weights, in a case where float32 shows 2 digits or more.
+  @Test func finiteDifferences() {
+    let generator = Generator(seed: 4)
+    let x = input((5, 6, .gelu), generator)
+    let mlp = MLP(6, hidden: 9, bias: noise, generator: generator)
+    let tokens = MLP(5, hidden: 7, bias: noise, generator: generator)
+    let norm = LayerNorm(6)
+    let weights = Tensor.normal(x.shape, generator: generator)
+    func loss(_ x: Tensor) -> Tensor {
+      (mlp.residual(norm, tokens.residualOverRows(norm, x)) * weights).sum()
+    }
+    let (step, leaf) = (Float(5e-3), x.detached())
+    leaf.setRequiresGradient(true)
+    let gradient =
+      gradients(of: [loss(leaf)], withRespectTo: [leaf])[0]?.array(of: Float.self) ?? []
+    let values = x.array(of: Float.self)
+    for index in stride(from: 0, to: values.count, by: 7) {
+      func at(_ shift: Float) -> Float {
+        var moved = values
+        moved[index] += shift
+        return withoutGradients { Float(loss(Tensor(moved, shape: x.shape)).item) }
+      }
+      let difference = (at(step) - at(-step)) / (2 * step)
+      #expect(abs(difference - gradient[index]) < 0.02 * (1 + abs(difference)))
+    }
+  }
+
+  @Test func frozenPartsHaveNoGradient() throws {
+    let generator = Generator(seed: 5)
+    let mlp = MLP(8, hidden: 16, generator: generator)
+    let norm = LayerNorm(8)
+    try mlp.freeze(["fc1"])
+    let y = mlp.residual(norm, input((4, 8, .gelu), generator))
+    let all = mlp.namedParameters.map(\.parameter.tensor)
+    let found = gradients(of: [y.sum()], withRespectTo: all)
+    #expect(found.map { $0 == nil } == [true, true, false, false])
+  }
+
+  @Test func gradientsCanBeDifferentiated() {
+    let generator = Generator(seed: 6)
+    let mlp = MLP(7, hidden: 9, generator: generator)
+    let (norm, x) = (LayerNorm(7), input((3, 7, .gelu), generator))
+    func second(off: Bool) -> Tensor {
+      BranchKernels.$areOff.withValue(off) {
+        x.setRequiresGradient(true)
+        let y = (mlp.residual(norm, x) * mlp.residual(norm, x)).sum()
+        let first = gradients(of: [y], withRespectTo: [x], differentiable: true)[0] ?? x
+        return gradients(of: [(first * first).sum()], withRespectTo: [x])[0] ?? x
+      }
+    }
+    expectClose(second(off: false), second(off: true), tolerance: 1e-4)
+  }
+}
