@@ -10,6 +10,9 @@ import Torch
 /// print(try predictor.classify("rose.jpg", top: 3))
 /// ```
 ///
+/// It computes by an ``InferencePlan``: the model's weights must not change once it has been used, and it
+/// is not for use from two threads at once.
+///
 /// `B` pictures, `C` features, `K` classes.
 public final class Predictor {
   public let checkpoint: ModelCheckpoint
@@ -21,7 +24,8 @@ public final class Predictor {
 
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
-  /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour.
+  /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour, or if int8 is asked
+  ///   for on another device than the CPU.
   public init(
     _ checkpoint: ModelCheckpoint, precision: InferencePrecision = .float32, device: Device = .cpu
   ) throws {
@@ -30,6 +34,11 @@ public final class Predictor {
       throw MingleError(
         .usage, "the model does not take pictures", in: checkpoint.name,
         expected: "1 or 3 input channels", got: "\(channels)")
+    }
+    guard precision != .int8 || device == .cpu else {
+      throw MingleError(
+        .usage, "products of bytes are for the CPU", expected: "fp32 or bf16 on \(device)",
+        got: "int8")
     }
     self.checkpoint = checkpoint
     self.precision = precision

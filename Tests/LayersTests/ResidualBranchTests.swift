@@ -35,6 +35,7 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
       _ = parameter.addInPlace(.normal(parameter.shape, generator: generator) * 0.1)
     }
   }
+  #expect(BranchKernels.take(leaf, parameters))
   let cotangent = Tensor.normal(x.shape, generator: generator)
   func run(off: Bool) -> [Tensor?] {
     BranchKernels.$areOff.withValue(off) {

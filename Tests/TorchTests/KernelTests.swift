@@ -111,14 +111,31 @@ import Torch
     #expect(errors.max().item < 1e-6)
   }
 
-  @Test func notANumberStaysOne() {
+  @Test(arguments: [KernelActivation.identity, .gelu, .geluTanh, .relu, .silu])
+  func notANumberStaysOne(_ activation: KernelActivation) {
     let x = Tensor([Float.nan, 1, 2], shape: [3, 1])
     let mix = RowMix(
-      epsilon: nil, hidden: nil, weight: .ones([1, 1]), bias: nil, activation: .gelu)
+      epsilon: nil, hidden: nil, weight: .ones([1, 1]), bias: nil, activation: activation)
     let y = Tensor.zeros([3, 1])
     mix(x, gate: nil, residual: nil, into: y)
     let isNumber = y.isFinite().array(of: Bool.self)
     #expect(isNumber == [false, true, true])
+  }
+
+  @Test(arguments: [Float.nan, .infinity])
+  func numbersThatAreNoneStayNoneInBytes(_ number: Float) {
+    let x = Tensor([number, 1, 2, 3, 4, 5], shape: [1, 2, 3])
+    let (rows, columns) = (Tensor.zeros([2, 2]), Tensor.zeros([1, 2, 3]))
+    RowMix(
+      epsilon: nil, hidden: nil, weight: .ones([2, 3]), bias: nil, activation: .identity,
+      format: .bytes
+    )(x.reshaped([2, 3]), gate: nil, residual: nil, into: rows)
+    ColumnMix(
+      normalization: .none, affine: nil, hidden: nil, weight: .ones([2, 2]), bias: nil,
+      activation: .identity, resultScale: nil, format: .bytes
+    )(x, gate: nil, residual: nil, into: columns)
+    #expect(rows.isFinite().array(of: Bool.self) == [false, false, true, true])
+    #expect(columns.isFinite().array(of: Bool.self) == [false, true, true, false, true, true])
   }
 
   @Test(arguments: sizes)

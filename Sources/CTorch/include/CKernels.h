@@ -45,7 +45,7 @@ typedef struct {
   int64_t gateStride;
   const float *residual;      // [rows, columns] or null; may be y
   int64_t residualStride;
-  float *y;                   // [rows, columns]; may be x
+  float *y;                   // [rows, columns]; may be the residual, not x
   int64_t yStride;
   // What training needs besides; each may be null.
   const float *factors;       // one for `rowsOfFactor` rows: times this before the residual is added

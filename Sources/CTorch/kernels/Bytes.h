@@ -137,15 +137,18 @@ INLINE IntVec quantized(Vec x, Vec low, Vec inverse) {
   return bits(shifted) & 255;
 }
 
-/// Writes a group of a row [count] as bytes to row `r` of a tile; what lacks to whole fours is zero.
+/// Writes a group of a row [count] as bytes to row `r` of a tile; what lacks to whole fours is zero. A
+/// number that is not finite makes the range's start, and so all results, not a number.
 static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) {
-  Vec lows = splat(x[0]), highs = lows;
+  Vec lows = splat(x[0]), highs = lows, zeros = splat(0);
   int64_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
-    lows = min(lows, load(x + k));
-    highs = max(highs, load(x + k));
+    Vec v = load(x + k);
+    lows = min(lows, v);
+    highs = max(highs, v);
+    zeros += v - v;
   }
-  float low = lows[0], high = highs[0];
+  float low = lows[0], high = highs[0], zero = sum(zeros);
   for (int i = 1; i < kWidth; ++i) {
     low = std::min(low, lows[i]);
     high = std::max(high, highs[i]);
@@ -153,8 +156,9 @@ static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) 
   for (; k < count; ++k) {
     low = std::min(low, x[k]);
     high = std::max(high, x[k]);
+    zero += x[k] - x[k];
   }
-  Range range = rangeBetween(low, high);
+  Range range = rangeBetween(low + zero, high);
   Vec inverse = splat(1 / range.step);
   for (k = 0; k < count; k += kWidth) {
     int64_t left = std::min<int64_t>(kWidth, count - k);

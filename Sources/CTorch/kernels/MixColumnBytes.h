@@ -18,12 +18,14 @@ static void packBytePanel(const float *panel, int64_t depth, const BytePanel &by
   for (int64_t group = 0; group < groupCount(depth); ++group) {
     int64_t start = group * kDepth, end = std::min(depth, start + kDepth);
     for (int half = 0; half < kPanel; half += kWidth) {
-      Vec low = load(panel + start * kPanel + half), high = low;
-      for (int64_t k = start + 1; k < end; ++k) {
+      Vec low = load(panel + start * kPanel + half), high = low, zero = splat(0);
+      for (int64_t k = start; k < end; ++k) {
         Vec v = load(panel + k * kPanel + half);
         low = min(low, v);
         high = max(high, v);
+        zero += v - v;
       }
+      low += zero;  // not a number where one of them is none or infinite
       Vec step = (high - low) * splat(1.0f / 255);
       step = step > splat(0) ? step : splat(1);
       store(bytes.lows + group * kPanel + half, low);

@@ -127,12 +127,15 @@ INLINE Vec geluTanh(Vec x) {
   return x * sigmoid(twice);
 }
 
+/// max(x, 0); what is no number stays so.
+INLINE Vec relu(Vec x) { return x < splat(0.0f) ? splat(0.0f) : x; }
+
 INLINE Vec activate(CTActivation activation, Vec x) {
   switch (activation) {
     case CT_IDENTITY: return x;
     case CT_GELU: return gelu(x);
     case CT_GELU_TANH: return geluTanh(x);
-    case CT_RELU: return max(x, splat(0.0f));
+    case CT_RELU: return relu(x);
     case CT_SILU: return x * sigmoid(x);
   }
   return x;
@@ -158,7 +161,7 @@ INLINE Activated activateWithSlope(CTActivation activation, Vec x) {
       Vec inner = splat(1.59576912f) * fma(square, splat(0.134145f), one);
       return {x * s, fma(x * s * (one - s), inner, s)};
     }
-    case CT_RELU: return {max(x, splat(0.0f)), x > splat(0.0f) ? one : splat(0.0f)};
+    case CT_RELU: return {relu(x), x > splat(0.0f) ? one : splat(0.0f)};
     case CT_SILU: {
       Vec s = sigmoid(x);  // s + x s (1 - s)
       return {x * s, fma(x * s, one - s, s)};

@@ -25,10 +25,8 @@ public final class InferencePlan {
   }
 
   private let forward: (Tensor) -> Tensor
-  private let weights: PackedWeights
+  private var weights: PackedWeights
   private var ways: [[Int]: Way] = [:]
-  /// Shapes by their last use, the latest at the end.
-  private var recent: [[Int]] = []
 
   /// - Parameter forward: the same operators for each input of one shape, and for each sample (the
   ///   first dimension) the same result whatever the others are.
@@ -40,25 +38,32 @@ public final class InferencePlan {
 
   /// The result in float32, for an input on any device.
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    guard input.device == .cpu, input.dtype == .float32, input.rank > 1 else {
+    guard input.device == .cpu, input.dtype == .float32, input.rank > 1, input.count > 0 else {
       return asWritten(input)
     }
     return withoutGradients {
-      let count = input.shape[0], size = min(count, 4 * Engine.threadCount)
-      let key = [size] + input.shape[1...]
-      let way = ways[key] ?? findWay(for: input.narrowed(0, 0..<size))
-      recent.removeAll { $0 == key }
-      recent.append(key)
+      let key = Self.key(input.shape)
+      if let way = ways[key] { return run(way, input, size: key[0]) }
+      if ways.count == Self.capacity { (ways, weights) = ([:], PackedWeights(precision)) }
+      let way = findWay(for: input.narrowed(0, 0..<key[0]))
       ways[key] = way
-      if recent.count > Self.capacity { ways[recent.removeFirst()] = nil }
-      return run(way, input, size: size)
+      return run(way, input, size: key[0])
     }
   }
 
-  /// Whether inputs of this shape have a plan; nil before the first.
-  package func isPlanned(_ shape: [Int]) -> Bool? {
-    ways[[min(shape[0], 4 * Engine.threadCount)] + shape[1...]].map {
-      if case .asWritten = $0 { false } else { true }
+  /// Samples are computed together in powers of two, up to so many that every thread has some.
+  private static func key(_ shape: [Int]) -> [Int] {
+    var size = 1
+    while 2 * size <= min(shape[0], 4 * Engine.threadCount) { size *= 2 }
+    return [size] + shape[1...]
+  }
+
+  /// How many fused kernels do the work for inputs of this shape, and how many of them multiply bytes;
+  /// nil before the first such input, and where there is no plan.
+  package func kernels(for shape: [Int]) -> (count: Int, inBytes: Int)? {
+    switch ways[Self.key(shape)] {
+    case nil, .asWritten: nil
+    case .together(let run, _), .oneByOne(let run): run.kernels
     }
   }
 
@@ -123,7 +128,7 @@ public final class InferencePlan {
     }
   }
 
-  /// How many shapes are remembered.
+  /// For how many shapes there are plans at once.
   private static let capacity = 16
 }
 

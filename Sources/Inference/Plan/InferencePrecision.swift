@@ -3,10 +3,11 @@ import Torch
 /// The precision of a prediction's matrix products; everything else is computed in float32.
 public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
   case float32 = "fp32"
-  /// Products of weights and activations that are rounded to bfloat16.
+  /// Weights rounded to bfloat16, and activations too where the processor multiplies such numbers
+  /// faster than float32.
   case bfloat16 = "bf16"
   /// Products of bytes, where a plan has them: weights in 8 bits of their row's range, activations in
-  /// 8 bits of their own as they come. Layers whose results would suffer stay in bfloat16.
+  /// 8 bits of their own as they come. Layers whose results would suffer have weights in bfloat16.
   case int8
 
   /// That of products that are not of bytes.

@@ -53,7 +53,8 @@ extension PlanGraph {
     return ColumnStep(
       x: x, layer: PlannedLayer(weight: weights.select(0, 0), bias: bias), output: output,
       channels: shape(of: x)[2...].reduce(1, *),
-      origin: WeightOrigin("columns", weights.select(0, 0), bias))
+      origin: WeightOrigin(
+        "columns of \(shape(of: x)[2...].reduce(1, *))", weights.select(0, 0), bias))
   }
 
   /// A convolution whose stride is its kernel is a linear layer on patches, whose results lie token
@@ -85,7 +86,7 @@ extension PlanGraph {
         index,
         with: [
           .call(
-            .custom(gather, x, patches, [to[0], to[2], to[3], matrix.shape[1]], isView: false)),
+            .custom(gather, x, patches, [to[0], to[2], to[3], matrix.shape[1]], isView: true)),
           .rows(rows),
           .call(.custom({ [$0[0].permuted([0, 3, 1, 2])] }, tokens, output, to, isView: true)),
         ],
@@ -202,7 +203,7 @@ extension PlanGraph {
   /// Takes the norm or affine that only this step reads into the step.
   private mutating func absorbProducer(of step: inout RowStep) -> Bool {
     let depth = (step.hidden ?? step.layer).weight.shape[1]
-    guard step.epsilon == nil, step.hidden == nil, onlyReader(of: step.x) != nil,
+    guard step.epsilon == nil, step.hidden == nil, onlyReader(of: step.x) != nil, !step.readsTwice,
       let index = producer(of: step.x), let call = call(at: index)
     else { return false }
     if let norm = call.layerNorm, norm.width == depth {
@@ -232,6 +233,7 @@ extension PlanGraph {
 
   private mutating func absorbProducer(of step: inout ColumnStep) -> Bool {
     guard step.normalization == .none, step.hidden == nil, onlyReader(of: step.x) != nil,
+      !step.readsTwice,
       let index = producer(of: step.x), let call = call(at: index)
     else { return false }
     let isMap = shape(of: step.x).count > 3
@@ -272,6 +274,7 @@ extension PlanGraph {
     switch steps[index] {
     case .rows(var step):
       guard step.epsilon == nil, step.hidden == nil, onlyReader(of: step.x) == index,
+        !step.readsTwice,
         let before = producer(of: step.x), case .rows(let first) = steps[before],
         first.hidden == nil, first.gate == nil, first.residual == nil
       else { return }
@@ -281,7 +284,7 @@ extension PlanGraph {
       replace(index, with: .rows(step))
     case .columns(var step):
       guard step.normalization == .none, step.affine == nil, step.hidden == nil,
-        onlyReader(of: step.x) == index, let before = producer(of: step.x),
+        onlyReader(of: step.x) == index, !step.readsTwice, let before = producer(of: step.x),
         case .columns(let first) = steps[before], first.hidden == nil, first.gate == nil,
         first.residual == nil, first.resultScale == nil
       else { return }

@@ -84,6 +84,9 @@ struct RowStep {
   var residual: Int?
   var output: Int
   var origin: WeightOrigin
+
+  /// Whether what is multiplied is also the gate or the residual.
+  var readsTwice: Bool { gate == x || residual == x }
 }
 
 /// What ``ColumnMix`` will do: `activation(W f(x) + b) * resultScale * gate + residual`.
@@ -102,6 +105,9 @@ struct ColumnStep {
   /// The number of channels C.
   let channels: Int
   var origin: WeightOrigin
+
+  /// Whether what is multiplied is also the gate or the residual.
+  var readsTwice: Bool { gate == x || residual == x }
 }
 
 /// What a step's weights were made of: steps of two plans with the same origin share packed weights.
@@ -126,7 +132,7 @@ struct WeightOrigin {
   private mutating func add(_ name: String, _ tensors: [Tensor?]) {
     key += " " + name
     for case let tensor? in tensors {
-      key += " \(tensor.memory) \(tensor.shape) \(tensor.strides)"
+      key += " \(tensor.place) \(tensor.shape) \(tensor.strides)"
       constants.append(tensor)
     }
   }

@@ -61,6 +61,18 @@ final class PlannedRun {
   /// The result for an input of the planned shape, in memory of its own.
   func callAsFunction(_ input: Tensor) -> Tensor { run(input) { perform($0) } }
 
+  /// How many of the steps are fused kernels, and how many of these multiply bytes.
+  var kernels: (count: Int, inBytes: Int) {
+    let origins = work.compactMap { item -> WeightOrigin? in
+      switch item {
+      case .call: nil
+      case .rows(_, let step): step.origin
+      case .columns(_, let step): step.origin
+      }
+    }
+    return (origins.count, origins.count { weights.isInBytes($0) })
+  }
+
   /// Gives up products of bytes in steps whose results for `input` they change by more than a limit.
   func keepSensitiveSteps(for input: Tensor) {
     _ = run(input) { index in
@@ -109,7 +121,7 @@ final class PlannedRun {
       perform(index)
       for number in dropped[index] { tensors[number] = nil }
     }
-    tensors[0] = nil
+    defer { tensors[0] = nil }
     return tensor(output).cloned()
   }
 
@@ -152,7 +164,7 @@ final class PlannedRun {
   private func run(_ call: OperatorRecording.Call) -> [Tensor?] {
     switch call.operation {
     case .library(let op): op.call(call.arguments.map(argument))
-    case .custom(let run, _): run(call.arguments.flatMap(\.numbers).map(tensor))
+    case .custom(let run, _): run(call.arguments.compactMap { argument($0) as? Tensor })
     }
   }
 

@@ -47,8 +47,7 @@ extension MLP {
     _ norm: some ResidualNorm, _ x: Tensor, scale: LayerScale? = nil, _ dropPath: DropPath? = nil
   ) -> Tensor {
     guard
-      !drop.isActive, fc2.outputDimension == fc1.inputDimension,
-      let norm = kernelNorm(norm, x, [fc1, fc2], scale)
+      !drop.isActive, fits(x.shape[x.rank - 1]), let norm = kernelNorm(norm, x, [fc1, fc2], scale)
     else { return x + residualPart(self(norm(x)), scale, dropPath) }
     return BranchKernels.channelMLP(
       x, norm: norm, first: fc1.branchLinear, activation: activation.kernelActivation,
@@ -60,12 +59,18 @@ extension MLP {
     _ norm: some ResidualNorm, _ x: Tensor, _ dropPath: DropPath? = nil
   ) -> Tensor {
     guard
-      !drop.isActive, x.rank == 3, fc2.outputDimension == fc1.inputDimension,
+      !drop.isActive, x.rank == 3, fits(x.shape[1]),
       let norm = kernelNorm(norm, x, [fc1, fc2], nil)
     else { return x + residualPart(overRows(norm(x)), nil, dropPath) }
     return BranchKernels.tokenMLP(
       x, norm: norm, first: fc1.branchLinear, activation: activation.kernelActivation,
       second: fc2.branchLinear, factors: dropPath?.factors(for: x))
+  }
+
+  /// Whether it takes and gives vectors of `width` numbers.
+  private func fits(_ width: Int) -> Bool {
+    fc1.inputDimension == width && fc2.outputDimension == width
+      && fc2.inputDimension == fc1.outputDimension
   }
 }
 
@@ -75,7 +80,8 @@ extension Linear {
     _ norm: some ResidualNorm, _ x: Tensor, scale: LayerScale? = nil, _ dropPath: DropPath? = nil
   ) -> Tensor {
     guard
-      x.rank == 3, outputDimension == inputDimension, let norm = kernelNorm(norm, x, [self], scale)
+      x.rank == 3, outputDimension == inputDimension, inputDimension == x.shape[1],
+      let norm = kernelNorm(norm, x, [self], scale)
     else { return x + residualPart(overRows(norm(x)), scale, dropPath) }
     return BranchKernels.tokenLinear(
       x, norm: norm, linear: branchLinear, scale: scale?.gamma.tensor,
@@ -89,9 +95,14 @@ package func gatedResidual(
   _ norm: some ResidualNorm, _ x: Tensor, first: Linear, activation: Activation,
   gateNorm: LayerNorm, gate: Linear, second: Linear, _ dropPath: DropPath
 ) -> Tensor? {
+  guard x.rank == 3 else { return nil }
+  let (tokens, channels, half) = (x.shape[1], x.shape[2], second.inputDimension)
   guard
-    x.rank == 3, let norm = kernelNorm(norm, x, [first, gate, second], nil),
-    let gateNorm = kernelNorm(gateNorm, x, [], nil)
+    first.inputDimension == channels, first.outputDimension == 2 * half,
+    gate.inputDimension == tokens, gate.outputDimension == tokens,
+    second.outputDimension == channels,
+    let norm = kernelNorm(norm, x, [first, gate, second], nil),
+    let gateNorm = kernelNorm(gateNorm, x, [], nil, width: half)
   else { return nil }
   return BranchKernels.gatedMLP(
     x, norm: norm, first: first.branchLinear, activation: activation.kernelActivation,
@@ -99,11 +110,16 @@ package func gatedResidual(
     factors: dropPath.factors(for: x))
 }
 
-/// The norm as kernels take it, if they take the whole branch.
+/// The norm, of `width` channels (x's, unless given), as kernels take it, if they take the whole branch.
 private func kernelNorm(
-  _ norm: some ResidualNorm, _ x: Tensor, _ layers: [Linear], _ scale: LayerScale?
+  _ norm: some ResidualNorm, _ x: Tensor, _ layers: [Linear], _ scale: LayerScale?,
+  width: Int? = nil
 ) -> BranchNorm? {
-  guard Trace.current == nil, let norm = (norm as? any KernelNorm)?.branchNorm else { return nil }
+  let channels = x.shape[x.rank - 1]
+  guard Trace.current == nil, let norm = (norm as? any KernelNorm)?.branchNorm,
+    norm.gain.count == width ?? channels, norm.shift.count == norm.gain.count,
+    scale.map({ $0.gamma.tensor.count == channels }) ?? true
+  else { return nil }
   var parameters: [Tensor?] = [norm.gain, norm.shift, scale?.gamma.tensor]
   for layer in layers { parameters += [layer.weight.tensor, layer.bias?.tensor] }
   return BranchKernels.take(x, parameters) ? norm : nil

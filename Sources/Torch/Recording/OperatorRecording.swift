@@ -132,11 +132,12 @@ package final class OperatorRecording: Sendable {
     state.withLock { $0.numbers[tensor.address] = nil }
   }
 
-  /// Notes that the host reads the tensor's elements.
+  /// Notes that the host reads or writes the tensor's elements.
   func read(_ tensor: Tensor) {
     state.withLock { state in
       guard state.numbers[tensor.address] != nil else { return }
-      state.result.obstacle = state.result.obstacle ?? "it depends on numbers that the host reads"
+      state.result.obstacle =
+        state.result.obstacle ?? "the host reads or writes numbers that depend on the input"
     }
   }
 
@@ -180,6 +181,8 @@ extension Tensor {
   fileprivate var address: UInt { UInt(bitPattern: pointer) }
   /// The same for all views of the same memory.
   package var memory: UInt { UInt(bitPattern: ct_tensor_storage(pointer)) }
+  /// The first element's address.
+  package var place: UInt { UInt(bitPattern: ct_tensor_data(pointer)) }
   /// How many elements lie between neighbours along each dimension.
   package var strides: [Int] {
     let rank = Int(ct_tensor_rank(pointer))

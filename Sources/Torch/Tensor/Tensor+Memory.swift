@@ -68,6 +68,7 @@ extension Tensor {
   public func withUnsafeMutableBytes<Result>(
     _ body: (UnsafeMutableRawBufferPointer) throws -> Result
   ) rethrows -> Result {
+    OperatorRecording.current?.read(self)
     precondition(device == .cpu && isContiguous, "writing into \(self) needs contiguous CPU memory")
     return try withExtendedLifetime(self) {
       defer { ct_tensor_touch(pointer) }
