@@ -112,13 +112,6 @@ INLINE Vec gelu(Vec x) {
   return max(x, splat(0.0f)) - __builtin_elementwise_abs(x) * normal(x).tail;
 }
 
-/// The derivative of `gelu`: Phi(x) + x phi(x).
-INLINE Vec geluSlope(Vec x) {
-  Normal n = normal(x);
-  Vec distribution = x < splat(0.0f) ? n.tail : splat(1.0f) - n.tail;
-  return fma(x * n.bell, splat(0.398942280f), distribution);
-}
-
 INLINE Vec sigmoid(Vec x) { return reciprocal(splat(1.0f) + exp(-x)); }
 
 /// 1/2 x (1 + tanh(y)) = x sigmoid(2 y) with y = sqrt(2 / pi) (x + 0.044715 x^3).
