@@ -7,16 +7,21 @@
 //     sum x v = scale * (step * sum q w + low * sum w),
 //
 // whose first sum is exact in 32 bits and whose second is known beforehand. Groups add up in float32.
-// Tiles and panels hold four neighbours along K side by side.
+// Tiles and panels hold kInLane neighbours along K side by side in a lane of 32 bits: four bytes where
+// the processor multiplies those, or the same integers in 16 bits, two in a lane, as it multiplies them
+// twice as fast as float32.
 
-typedef uint8_t ByteVec __attribute__((ext_vector_type(kWidth)));
+constexpr int64_t kInLane = 4 / sizeof(Weight8);
+typedef Activation8 ActivationVec __attribute__((ext_vector_type(kWidth)));
 
-/// How far K goes when it is whole fours.
-INLINE int64_t inFours(int64_t depth) { return (depth + 3) / 4 * 4; }
+/// How many lanes K takes.
+INLINE int64_t laneCount(int64_t depth) { return (depth + kInLane - 1) / kInLane; }
 INLINE int64_t groupCount(int64_t depth) { return (depth + kDepth - 1) / kDepth; }
-INLINE int64_t groupSize(int64_t depth, int64_t group) {
-  return std::min(kDepth, inFours(depth) - group * kDepth);
+INLINE int64_t lanesOfGroup(int64_t depth, int64_t group) {
+  return std::min(kDepth / kInLane, laneCount(depth) - group * (kDepth / kInLane));
 }
+/// From the start of a tile or a panel [lane][width] to a group, in bytes.
+INLINE int64_t groupOffset(int64_t group, int64_t width) { return group * (kDepth / kInLane) * width * 4; }
 
 /// A group's range.
 struct Range {
@@ -28,21 +33,21 @@ INLINE Range rangeBetween(float low, float high) {
   return {low, step > 0 ? step : 1};
 }
 
-/// `result` [Rows][kPanel] = tile . panel over `fours` fours of K; signed numbers are in the panel, or,
-/// with SignedTile, in the tile.
+/// `result` [Rows][kPanel] = tile . panel over `lanes` lanes of K; weights are in the panel, or, with
+/// SignedTile, in the tile.
 template <int Rows, bool SignedTile>
-static void byteProduct(const uint8_t *tile, const uint8_t *panel, int64_t fours, int32_t *result) {
+static void byteProduct(const uint8_t *tile, const uint8_t *panel, int64_t lanes, int32_t *result) {
   IntVec sums[Rows][2] = {};
-  for (int64_t k = 0; k < fours; ++k) {
+  for (int64_t k = 0; k < lanes; ++k) {
     IntVec left, right;
     __builtin_memcpy(&left, panel, sizeof left);
     __builtin_memcpy(&right, panel + sizeof left, sizeof right);
     panel += 4 * kPanel;
 #pragma clang loop unroll(full)
     for (int r = 0; r < Rows; ++r) {
-      int32_t four;
-      __builtin_memcpy(&four, tile + 4 * r, sizeof four);
-      IntVec x = (IntVec)(four);
+      int32_t lane;
+      __builtin_memcpy(&lane, tile + 4 * r, sizeof lane);
+      IntVec x = (IntVec)(lane);
       sums[r][0] = SignedTile ? addProducts(sums[r][0], left, x) : addProducts(sums[r][0], x, left);
       sums[r][1] = SignedTile ? addProducts(sums[r][1], right, x) : addProducts(sums[r][1], x, right);
     }
@@ -66,10 +71,10 @@ INLINE ByteProduct byteProductOf(int rows) {
 
 // MARK: Weights
 
-/// Bytes of a weight [rows, depth] in panels, and floats of its sums.
-static int64_t bytePanelsSize(int64_t rows, int64_t depth) { return padded(rows) * inFours(depth); }
+/// Bytes of a weight [rows, depth] in panels or tiles.
+static int64_t bytePanelsSize(int64_t rows, int64_t depth) { return padded(rows) * laneCount(depth) * 4; }
 static int64_t byteTilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * kTileRows * inFours(depth);
+  return tileCount(rows) * kTileRows * laneCount(depth) * 4;
 }
 
 /// Calls `put(k, value)` for each number of a row as an integer, and `sum(group, value)` for each group.
@@ -82,7 +87,7 @@ static float packByteRow(const float *row, int64_t depth, Put put, Sum sum) {
     int32_t total = 0;
     int64_t end = std::min(depth, (group + 1) * kDepth);
     for (int64_t k = group * kDepth; k < end; ++k) {
-      auto value = static_cast<int8_t>(std::lrint(row[k] / scale));
+      auto value = static_cast<Weight8>(std::lrint(row[k] / scale));
       total += value;
       put(k, value);
     }
@@ -91,7 +96,7 @@ static float packByteRow(const float *row, int64_t depth, Put put, Sum sum) {
   return scale;
 }
 
-/// [rows, depth] to panels [depth / 4][kPanel][4]; scales [padded rows], sums [panel][group][kPanel].
+/// [rows, depth] to panels [lanes][kPanel][kInLane]; scales [padded rows], sums [panel][group][kPanel].
 static void packBytePanels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
                            float *scales, float *sums) {
   std::memset(values, 0, bytePanelsSize(rows, depth));
@@ -99,29 +104,29 @@ static void packBytePanels(const float *weight, int64_t rows, int64_t depth, int
   std::fill(sums, sums + padded(rows) * groupCount(depth), 0.0f);
   parallelFor(rows, [&](int64_t row) {
     int64_t panel = row / kPanel, lane = row % kPanel;
-    int8_t *target = values + panel * kPanel * inFours(depth) + lane * 4;
+    auto target = reinterpret_cast<Weight8 *>(values + (panel * laneCount(depth) * kPanel + lane) * 4);
     scales[row] = packByteRow(
         weight + row * depth, depth,
-        [&](int64_t k, int8_t value) { target[k / 4 * 4 * kPanel + k % 4] = value; },
+        [&](int64_t k, Weight8 value) { target[k / kInLane * kInLane * kPanel + k % kInLane] = value; },
         [&](int64_t group, float sum) {
           sums[(panel * groupCount(depth) + group) * kPanel + lane] = sum;
         });
   });
 }
 
-/// [rows, depth] to tiles [depth / 4][kTileRows][4]; scales [rows], sums [row][group].
+/// [rows, depth] to tiles [lanes][kTileRows][kInLane]; scales [rows], sums [row][group].
 static void packByteTiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
                           float *scales, float *sums) {
   std::memset(values, 0, byteTilesSize(rows, depth));
   int64_t count = tileCount(rows);
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(rows, count, i), end = tileStart(rows, count, i + 1);
-    int8_t *tile = values + i * kTileRows * inFours(depth);
+    auto tile = reinterpret_cast<Weight8 *>(values + i * kTileRows * laneCount(depth) * 4);
     for (int64_t row = first; row < end; ++row) {
       scales[row] = packByteRow(
           weight + row * depth, depth,
-          [&](int64_t k, int8_t value) {
-            tile[(k / 4 * kTileRows + row - first) * 4 + k % 4] = value;
+          [&](int64_t k, Weight8 value) {
+            tile[(k / kInLane * kTileRows + row - first) * kInLane + k % kInLane] = value;
           },
           [&](int64_t group, float sum) { sums[row * groupCount(depth) + group] = sum; });
     }
@@ -137,7 +142,7 @@ INLINE IntVec quantized(Vec x, Vec low, Vec inverse) {
   return bits(shifted) & 255;
 }
 
-/// Writes a group of a row [count] as bytes to row `r` of a tile; what lacks to whole fours is zero. A
+/// Writes a group of a row [count] as integers to row `r` of a tile; what lacks to whole lanes is zero. A
 /// number that is not finite makes the range's start, and so all results, not a number.
 static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) {
   Vec lows = splat(x[0]), highs = lows, zeros = splat(0);
@@ -163,13 +168,12 @@ static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) 
   for (k = 0; k < count; k += kWidth) {
     int64_t left = std::min<int64_t>(kWidth, count - k);
     Vec v = left == kWidth ? load(x + k) : loadPart(x + k, left);
-    ByteVec q = __builtin_convertvector(quantized(v, splat(low), inverse), ByteVec);
-    uint8_t all[kWidth];
+    auto q = __builtin_convertvector(quantized(v, splat(low), inverse), ActivationVec);
+    Activation8 all[kWidth];
     __builtin_memcpy(all, &q, sizeof q);
-    for (int64_t i = 0; i < left; i += 4) {
-      uint8_t *target = tile + ((k + i) / 4 * kTileRows + r) * 4;
-      __builtin_memcpy(target, all + i, 4);
-      for (int64_t j = left - i; j < 4; ++j) target[j] = 0;
+    for (int64_t i = left; i % kInLane != 0; ++i) all[i] = 0;
+    for (int64_t i = 0; i < left; i += kInLane) {
+      __builtin_memcpy(tile + ((k + i) / kInLane * kTileRows + r) * 4, all + i, 4);
     }
   }
   return range;

@@ -26,18 +26,16 @@ static void columnGradients(const ColumnGradients &g) {
     if (g.hidden > 0) {
       float *hidden = scratch.floats(2, g.hidden * kPanel);
       int64_t offset = task * g.hidden * kPanel;
-      multiplyPanel(g.weight, g.hidden, g.rows, panel, hidden,
+      multiplyPanel(g.weight, g.hidden, g.rows, panel, hidden, [](int64_t, int) {},
                     [&](int64_t first, int rows, float *tile) {
                       for (int r = 0; r < rows; ++r) {
-                        for (int half = 0; half < kPanel; half += kWidth) {
-                          float *p = tile + r * kPanel + half;
-                          int64_t at = offset + (first + r) * kPanel + half;
-                          Activated a = activateWithSlope(g.activation, load(g.h + at));
-                          Vec dh = load(p) * a.slope;
-                          store(p, dh);
-                          store(g.dh + at, dh);
-                          store(g.activated + at, a.value);
-                        }
+                        float *p = tile + r * kPanel;
+                        int64_t at = offset + (first + r) * kPanel;
+                        Activated<Wide> a = activateWithSlope(g.activation, load<Wide>(g.h + at));
+                        Wide dh = load<Wide>(p) * a.slope;
+                        store(p, dh);
+                        store(g.dh + at, dh);
+                        store(g.activated + at, a.value);
                       }
                     });
       panel = hidden;
@@ -46,6 +44,9 @@ static void columnGradients(const ColumnGradients &g) {
     }
     float *dn = g.dn + matrix * g.tokens * g.channels;
     multiplyPanel(weight, g.tokens, depth, panel, results,
+                  [&](int64_t first, int rows) {
+                    fetch(dn + first * g.channels + column, g.channels, rows);
+                  },
                   [&](int64_t first, int rows, const float *tile) {
                     for (int r = 0; r < rows; ++r) {
                       for (int half = 0; half < kPanel; half += kWidth) {

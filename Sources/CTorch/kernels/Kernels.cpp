@@ -17,7 +17,8 @@
 namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
-// has: an estimate of 1 / x, and for each four bytes x (unsigned) and y (signed) a + x . y.
+// has: an estimate of 1 / x, and for the small integers x (of activations) and y (of weights) in each
+// 32 bits a + x . y.
 
 namespace plain {
 #if defined(__aarch64__)
@@ -34,8 +35,11 @@ static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 namespace avx2 {
 constexpr int kWidth = 8, kTileRows = 6;
-#include "Plain.h"
+typedef int16_t Weight8, Activation8;
 static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
+static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
+  return _mm256_add_epi32(a, _mm256_madd_epi16(x, y));
+}
 #include "All.h"
 }  // namespace avx2
 #pragma clang attribute pop
@@ -44,8 +48,11 @@ static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
                              apply_to = function)
 namespace avx512 {
 constexpr int kWidth = 16, kTileRows = 14;
-#include "Plain.h"
+typedef int16_t Weight8, Activation8;
 static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
+static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
+  return _mm512_add_epi32(a, _mm512_madd_epi16(x, y));
+}
 #include "All.h"
 }  // namespace avx512
 #pragma clang attribute pop
@@ -55,6 +62,8 @@ static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
     function)
 namespace vnni {
 constexpr int kWidth = 16, kTileRows = 14;
+typedef int8_t Weight8;
+typedef uint8_t Activation8;
 static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_dpbusd_epi32(a, x, y);

@@ -1,7 +1,7 @@
 // Token mixing with products of bytes. No include guard: included once for each kind of processor,
 // after Bytes.h and before MixColumns.h.
 
-/// A panel of bytes [depth / 4][kPanel][4] and the ranges of its columns, by group.
+/// A panel of integers [lanes][kPanel][kInLane] and the ranges of its columns, by group.
 struct BytePanel {
   uint8_t *values;
   float *lows, *steps;  // [group][kPanel]
@@ -9,7 +9,7 @@ struct BytePanel {
 
 static BytePanel bytePanel(Scratch &scratch, int slot, int64_t depth) {
   int64_t ranges = groupCount(depth) * kPanel;
-  float *memory = scratch.floats(slot, 2 * ranges + inFours(depth) / 4 * kPanel);
+  float *memory = scratch.floats(slot, 2 * ranges + laneCount(depth) * kPanel);
   return {reinterpret_cast<uint8_t *>(memory + 2 * ranges), memory, memory + ranges};
 }
 
@@ -31,12 +31,13 @@ static void packBytePanel(const float *panel, int64_t depth, const BytePanel &by
       store(bytes.lows + group * kPanel + half, low);
       store(bytes.steps + group * kPanel + half, step);
       Vec inverse = splat(1) / step;
-      for (int64_t k = start; k < end; k += 4) {
-        IntVec four = (IntVec)(0);
-        for (int64_t j = 0; j < std::min<int64_t>(4, end - k); ++j) {
-          four |= quantized(load(panel + (k + j) * kPanel + half), low, inverse) << (8 * (int)j);
+      for (int64_t k = start; k < end; k += kInLane) {
+        IntVec lane = (IntVec)(0);
+        for (int64_t j = 0; j < std::min(kInLane, end - k); ++j) {
+          lane |= quantized(load(panel + (k + j) * kPanel + half), low, inverse)
+                  << static_cast<int>(32 / kInLane * j);
         }
-        __builtin_memcpy(bytes.values + (k * kPanel + half * 4), &four, sizeof four);
+        __builtin_memcpy(bytes.values + (k / kInLane * kPanel + half) * 4, &lane, sizeof lane);
       }
     }
   }
@@ -52,10 +53,11 @@ INLINE void multiplyBytePanel(const CTByteWeight &weight, int64_t rows, int64_t 
     for (int64_t i = 0; i < count; ++i) {
       int64_t first = tileStart(rows, count, i);
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
-      const int8_t *tile = weight.values + (i * inFours(depth) + group * kDepth) * kTileRows;
+      const int8_t *tile =
+          weight.values + i * laneCount(depth) * kTileRows * 4 + groupOffset(group, kTileRows);
       byteProductOf<true>(height)(reinterpret_cast<const uint8_t *>(tile),
-                                  panel.values + group * kDepth * kPanel,
-                                  groupSize(depth, group) / 4, products);
+                                  panel.values + groupOffset(group, kPanel),
+                                  lanesOfGroup(depth, group), products);
       for (int half = 0; half < kPanel; half += kWidth) {
         Vec low = load(panel.lows + group * kPanel + half);
         Vec step = load(panel.steps + group * kPanel + half);

@@ -23,11 +23,11 @@ static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of,
   }
 }
 
-/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `finish(first
-/// row, rows, tile)` for each tile.
-template <typename Finish>
+/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `prepare(first row,
+/// rows)` before and `finish(first row, rows, tile)` after the last product of each tile.
+template <typename Prepare, typename Finish>
 INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, const float *panel,
-                          float *results, Finish finish) {
+                          float *results, Prepare prepare, Finish finish) {
   int64_t count = tileCount(rows), parts = (depth + kDepth - 1) / kDepth;
   for (int64_t part = 0; part < parts; ++part) {
     int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
@@ -35,6 +35,7 @@ INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, cons
       int64_t first = tileStart(rows, count, i);
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       float *tile = results + first * kPanel;
+      if (part + 1 == parts) prepare(first, height);
       productOf(height)(weight + (i * depth + start) * kTileRows, panel + start * kPanel,
                         end - start, tile, part > 0, weight + (i * depth + end) * kTileRows);
       if (part + 1 == parts) finish(first, height, tile);
@@ -50,43 +51,44 @@ static void finishHidden(const CTColumnMix &mix, int64_t matrix, int64_t first, 
   float *kept =
       mix.preactivation ? mix.preactivation + (panel * mix.hidden + first) * kPanel : nullptr;
   for (int r = 0; r < rows; ++r) {
-    for (int at = r * kPanel; at < (r + 1) * kPanel; at += kWidth) {
-      Vec h = load(tile + at) + splat(mix.hiddenBias[first + r]);
-      if (kept) store(kept + at, h);
-      store(tile + at, activate(mix.hiddenActivation, h));
-    }
+    Wide h = load<Wide>(tile + r * kPanel) + splat<Wide>(mix.hiddenBias[first + r]);
+    if (kept) store(kept + r * kPanel, h);
+    store(tile + r * kPanel, activate(mix.hiddenActivation, h));
   }
+}
+
+/// Fetches what `finishColumns` will read and write.
+INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows, int64_t c) {
+  auto fetchFrom = [&](const float *p, int64_t batchStride, int64_t stride) {
+    if (p) fetch(p + matrix * batchStride + first * stride + c, stride, rows);
+  };
+  fetchFrom(mix.y, mix.yBatchStride, mix.yStride);
+  fetchFrom(mix.gate, mix.gateBatchStride, mix.gateStride);
+  fetchFrom(mix.residual, mix.residualBatchStride, mix.residualStride);
+  fetchFrom(mix.ungated, mix.rows * mix.channels, mix.channels);
 }
 
 /// Writes a tile of results to where they belong: `(y + bias)`, activated, scaled, times the gate, plus
 /// the residual.
 static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
                           int64_t column, const float *tile) {
-  for (int half = 0; half < 2; ++half) {
-    int64_t c = column + half * kWidth, count = std::min<int64_t>(kWidth, mix.channels - c);
-    if (count <= 0) return;
-    bool whole = count == kWidth;
-    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
-    Vec scale = mix.resultScale ? read(mix.resultScale + c) : splat(1);
-    for (int r = 0; r < rows; ++r) {
-      int64_t row = first + r;
-      Vec y = load(tile + r * kPanel + half * kWidth);
-      if (mix.bias) y += splat(mix.bias[row]);
-      y = activate(mix.activation, y) * scale;
-      if (mix.factors) y *= splat(mix.factors[matrix]);
-      if (mix.ungated) {
-        float *target = mix.ungated + (matrix * mix.rows + row) * mix.channels + c;
-        if (whole) store(target, y); else storePart(target, y, count);
-      }
-      if (mix.gate) {
-        y *= read(mix.gate + matrix * mix.gateBatchStride + row * mix.gateStride + c);
-      }
-      if (mix.residual) {
-        y += read(mix.residual + matrix * mix.residualBatchStride + row * mix.residualStride + c);
-      }
-      float *target = mix.y + matrix * mix.yBatchStride + row * mix.yStride + c;
-      if (whole) store(target, y); else storePart(target, y, count);
+  int64_t count = mix.channels - column;
+  Wide scale = mix.resultScale ? loadUpTo<Wide>(mix.resultScale + column, count) : splat<Wide>(1);
+  for (int r = 0; r < rows; ++r) {
+    int64_t row = first + r;
+    auto at = [&](int64_t batchStride, int64_t stride) {
+      return matrix * batchStride + row * stride + column;
+    };
+    Wide y = load<Wide>(tile + r * kPanel);
+    if (mix.bias) y += splat<Wide>(mix.bias[row]);
+    y = activate(mix.activation, y) * scale;
+    if (mix.factors) y *= splat<Wide>(mix.factors[matrix]);
+    if (mix.ungated) storeUpTo(mix.ungated + at(mix.rows * mix.channels, mix.channels), y, count);
+    if (mix.gate) y *= loadUpTo<Wide>(mix.gate + at(mix.gateBatchStride, mix.gateStride), count);
+    if (mix.residual) {
+      y += loadUpTo<Wide>(mix.residual + at(mix.residualBatchStride, mix.residualStride), count);
     }
+    storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), y, count);
   }
 }
 
@@ -104,20 +106,23 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
     finishColumns(mix, matrix, first, rows, column, tile);
   };
   auto layer = [&](const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
-                   const float *from, float *to, auto done) {
+                   const float *from, float *to, auto prepare, auto done) {
     if (bytes.values) {
       BytePanel packed = bytePanel(scratch, 5, depth);
       packBytePanel(from, depth, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else {
-      multiplyPanel(weight, rows, depth, from, to, done);
+      multiplyPanel(weight, rows, depth, from, to, prepare, done);
     }
   };
+  auto prepareLayer = [](int64_t, int) {};
+  auto prepare = [&](int64_t first, int rows) { fetchColumns(mix, matrix, first, rows, column); };
   if (mix.hidden > 0) {
-    layer(mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, panel, hidden, finishLayer);
-    layer(mix.weight, mix.weightBytes, mix.rows, mix.hidden, hidden, results, finish);
+    layer(mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, panel, hidden, prepareLayer,
+          finishLayer);
+    layer(mix.weight, mix.weightBytes, mix.rows, mix.hidden, hidden, results, prepare, finish);
   } else {
-    layer(mix.weight, mix.weightBytes, mix.rows, mix.tokens, panel, results, finish);
+    layer(mix.weight, mix.weightBytes, mix.rows, mix.tokens, panel, results, prepare, finish);
   }
 }
 

@@ -1,7 +1,7 @@
 // Channel mixing with products of bytes. No include guard: included once for each kind of processor,
 // after Bytes.h and MixRows.h.
 
-/// Tiles of bytes: `groups` ranges for each of a tile's rows, in [group][kTileRows].
+/// Tiles of integers: `groups` ranges for each of a tile's rows, in [group][kTileRows].
 struct ByteTiles {
   uint8_t *values;
   Range *ranges;
@@ -12,7 +12,7 @@ struct ByteTiles {
 };
 
 static ByteTiles byteTiles(Scratch &scratch, int slot, int64_t count, int64_t depth) {
-  int64_t size = kTileRows * inFours(depth), groups = groupCount(depth);
+  int64_t size = kTileRows * laneCount(depth) * 4, groups = groupCount(depth);
   float *memory = scratch.floats(slot, count * (size / 4 + 2 * groups * kTileRows) + 64);
   return {reinterpret_cast<uint8_t *>(memory + 2 * count * groups * kTileRows),
           reinterpret_cast<Range *>(memory), size, groups};
@@ -34,7 +34,7 @@ static void packByteRows(const CTRowMix &mix, const RowTiles &rows, const ByteTi
         int64_t start = group * kDepth;
         tiles.range(i, group)[r] =
             packByteGroup(x + start, std::min(kDepth, mix.depth - start), r,
-                          tiles.tile(i) + start * kTileRows);
+                          tiles.tile(i) + groupOffset(group, kTileRows));
       }
     }
   }
@@ -42,14 +42,14 @@ static void packByteRows(const CTRowMix &mix, const RowTiles &rows, const ByteTi
 
 /// results[i] [kTileRows][kPanel] = or += tile i . panel for one group of K.
 static void multiplyBytes(const RowTiles &rows, const ByteTiles &tiles, int64_t group,
-                          const int8_t *panel, int64_t depth, const float *scales,
+                          const int8_t *panel, int64_t lanes, const float *scales,
                           const float *sums, float *results, int64_t resultSize,
                           bool accumulates) {
   alignas(64) int32_t products[kTileSize];
   for (int64_t i = 0; i < rows.count; ++i) {
     int height = rows.height(i);
-    byteProductOf<false>(height)(tiles.tile(i) + group * kDepth * kTileRows,
-                                 reinterpret_cast<const uint8_t *>(panel), depth / 4, products);
+    byteProductOf<false>(height)(tiles.tile(i) + groupOffset(group, kTileRows),
+                                 reinterpret_cast<const uint8_t *>(panel), lanes, products);
     const Range *ranges = tiles.range(i, group);
     float *result = results + i * resultSize;
     for (int half = 0; half < kPanel; half += kWidth) {
@@ -74,8 +74,8 @@ static void linearRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &s
   for (int64_t c = 0; c < mix.columns; c += kPanel) {
     for (int64_t group = 0; group < tiles.groups; ++group) {
       multiplyBytes(rows, tiles, group,
-                    weight.values + c * inFours(mix.depth) + group * kDepth * kPanel,
-                    groupSize(mix.depth, group), weight.scales + c,
+                    weight.values + c * laneCount(mix.depth) * 4 + groupOffset(group, kPanel),
+                    lanesOfGroup(mix.depth, group), weight.scales + c,
                     weight.sums + (c * tiles.groups + group * kPanel), results, kTileSize,
                     group > 0);
     }
@@ -102,8 +102,8 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
     for (int64_t c = first; c < first + width; c += kPanel) {
       for (int64_t group = 0; group < tiles.groups; ++group) {
         multiplyBytes(rows, tiles, group,
-                      before.values + c * inFours(mix.depth) + group * kDepth * kPanel,
-                      groupSize(mix.depth, group), before.scales + c,
+                      before.values + c * laneCount(mix.depth) * 4 + groupOffset(group, kPanel),
+                      lanesOfGroup(mix.depth, group), before.scales + c,
                       before.sums + (c * tiles.groups + group * kPanel), tile, kTileSize,
                       group > 0);
       }
@@ -124,7 +124,9 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
       }
     }
     for (int64_t panel = 0; panel < panels; ++panel) {
-      multiplyBytes(rows, activated, 0, last.values + (panel * hidden + first) * kPanel, width,
+      multiplyBytes(rows, activated, 0,
+                    last.values + (panel * laneCount(hidden) + laneCount(first)) * kPanel * 4,
+                    laneCount(width),
                     last.scales + panel * kPanel,
                     last.sums + (panel * hiddenGroups + part) * kPanel,
                     results + panel * kTileSize, resultSize, part > 0);

@@ -2,11 +2,22 @@
 // No include guard: included once for each kind of processor, after Product.h.
 
 /// Rows that one thread takes at once, as tiles whose heights are nearly equal.
-struct RowTiles {
-  int64_t first, rows, count;
+class RowTiles {
+ public:
+  static constexpr int64_t kMost = 16;
 
-  int64_t start(int64_t i) const { return tileStart(rows, count, i); }
-  int height(int64_t i) const { return static_cast<int>(start(i + 1) - start(i)); }
+  const int64_t first, count;
+
+  /// - rows: at most kMost * kTileRows.
+  RowTiles(int64_t first, int64_t rows) : first(first), count(tileCount(rows)) {
+    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i);
+  }
+
+  int64_t start(int64_t i) const { return starts_[i]; }
+  int height(int64_t i) const { return static_cast<int>(starts_[i + 1] - starts_[i]); }
+
+ private:
+  int64_t starts_[kMost + 1];
 };
 
 /// Packs the rows of `x`, normalised if asked for, in tiles [depth][kTileRows].
@@ -36,20 +47,34 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) 
   }
 }
 
-/// results[i] [kTileRows][kPanel] = or += tile i . panel, for all tiles, `kDepth` of K at a time.
-static void multiply(const RowTiles &tiles, const float *packed, int64_t tileSize,
+/// results[i] [kTileRows][kPanel] = or += tile i . panel, for all tiles, `kDepth` of K at a time. Calls
+/// `prepare(i)` before the last product of each.
+template <typename Prepare>
+INLINE void multiply(const RowTiles &tiles, const float *packed, int64_t tileSize,
                      const float *panel, int64_t depth, float *results, int64_t resultSize,
-                     bool accumulates) {
+                     bool accumulates, Prepare prepare) {
   int64_t parts = (depth + kDepth - 1) / kDepth;
   for (int64_t part = 0; part < parts; ++part) {
     int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
     const float *next = panel + end * kPanel;
     for (int64_t i = 0; i < tiles.count; ++i) {
       const float *share = next + (end - start) * kPanel * i / tiles.count;
+      if (part + 1 == parts) prepare(i);
       productOf(tiles.height(i))(packed + i * tileSize + start * kTileRows,
                                  panel + start * kPanel, end - start, results + i * resultSize,
                                  accumulates || part > 0, share);
     }
+  }
+}
+
+/// Fetches what `finishTile` will read and write.
+INLINE void fetchTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t c) {
+  auto row = [&](const float *p, int64_t stride) { return p ? p + firstRow * stride + c : nullptr; };
+  fetch(row(mix.y, mix.yStride), mix.yStride, rows);
+  fetch(row(mix.gate, mix.gateStride), mix.gateStride, rows);
+  fetch(row(mix.residual, mix.residualStride), mix.residualStride, rows);
+  if (mix.hidden == 0) {
+    fetch(row(mix.preactivation, mix.preactivationStride), mix.preactivationStride, rows);
   }
 }
 
@@ -58,26 +83,21 @@ static void multiply(const RowTiles &tiles, const float *packed, int64_t tileSiz
 static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t firstColumn,
                        int64_t columns, CTActivation activation, const float *bias,
                        const float *tile) {
-  for (int half = 0; half < 2; ++half) {
-    int64_t c = firstColumn + half * kWidth;
-    int64_t count = std::min<int64_t>(kWidth, columns - half * kWidth);
-    if (count <= 0) return;
-    bool whole = count == kWidth;
-    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
-    Vec shift = bias ? load(bias + c) : splat(0);
-    for (int r = 0; r < rows; ++r) {
-      Vec y = load(tile + r * kPanel + half * kWidth) + shift;
-      if (mix.preactivation && mix.hidden == 0) {
-        float *target = mix.preactivation + (firstRow + r) * mix.preactivationStride + c;
-        if (whole) store(target, y); else storePart(target, y, count);
-      }
-      y = activate(activation, y);
-      if (mix.factors) y *= splat(mix.factors[(firstRow + r) / mix.rowsOfFactor]);
-      if (mix.gate) y *= read(mix.gate + (firstRow + r) * mix.gateStride + c);
-      if (mix.residual) y += read(mix.residual + (firstRow + r) * mix.residualStride + c);
-      float *target = mix.y + (firstRow + r) * mix.yStride + c;
-      if (whole) store(target, y); else storePart(target, y, count);
+  Wide shift = bias ? load<Wide>(bias + firstColumn) : splat<Wide>(0);
+  for (int r = 0; r < rows; ++r) {
+    int64_t row = firstRow + r;
+    auto read = [&](const float *p, int64_t stride) {
+      return loadUpTo<Wide>(p + row * stride + firstColumn, columns);
+    };
+    Wide y = load<Wide>(tile + r * kPanel) + shift;
+    if (mix.preactivation && mix.hidden == 0) {
+      storeUpTo(mix.preactivation + row * mix.preactivationStride + firstColumn, y, columns);
     }
+    y = activate(activation, y);
+    if (mix.factors) y *= splat<Wide>(mix.factors[row / mix.rowsOfFactor]);
+    if (mix.gate) y *= read(mix.gate, mix.gateStride);
+    if (mix.residual) y += read(mix.residual, mix.residualStride);
+    storeUpTo(mix.y + row * mix.yStride + firstColumn, y, columns);
   }
 }
 
@@ -89,7 +109,8 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
   packRows(mix, tiles, packed);
   for (int64_t c = 0; c < mix.columns; c += kPanel) {
     multiply(tiles, packed, tileSize, mix.weight + c * mix.depth, mix.depth, results, kTileSize,
-             false);
+             false,
+             [&](int64_t i) { fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c); });
     for (int64_t i = 0; i < tiles.count; ++i) {
       finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), c,
                  std::min<int64_t>(kPanel, mix.columns - c), mix.activation, mix.bias,
@@ -100,12 +121,14 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
 
 /// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
 /// tiles)` packs a part of K at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
-/// each tile i with its results, a tile for each panel of columns.
+/// each tile i with its results, a tile for each panel of columns, and before the last product for
+/// each of those `prepare(i, column)`.
 constexpr int64_t kHiddenPart = kDepth / kPanel * kPanel;
 
-template <typename Fill, typename Finish>
+template <typename Fill, typename Prepare, typename Finish>
 INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *weight,
-                           int64_t columns, Scratch &scratch, Fill fill, Finish finish) {
+                           int64_t columns, Scratch &scratch, Fill fill, Prepare prepare,
+                           Finish finish) {
   int64_t panels = panelCount(columns), tileSize = tileStride(kHiddenPart);
   int64_t resultSize = panels * kTileSize;
   float *filled = scratch.floats(2, tiles.count * tileSize);
@@ -115,7 +138,9 @@ INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *we
     fill(first, width, filled, tileSize);
     for (int64_t panel = 0; panel < panels; ++panel) {
       multiply(tiles, filled, tileSize, weight + (panel * depth + first) * kPanel, width,
-               results + panel * kTileSize, resultSize, first > 0);
+               results + panel * kTileSize, resultSize, first > 0, [&](int64_t i) {
+                 if (first + width == depth) prepare(i, panel * kPanel);
+               });
     }
   }
   for (int64_t i = 0; i < tiles.count; ++i) finish(i, results + i * resultSize);
@@ -123,10 +148,12 @@ INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *we
 
 /// Two products, of which what lies between never leaves the cache: some panels of the first are
 /// computed, changed by `between(row, column, numbers)`, and multiplied into all of the second's.
-template <typename Between, typename Finish>
+/// Before it computes them, `prepareBetween(row, rows, column)` is called.
+template <typename PrepareBetween, typename Between, typename Prepare, typename Finish>
 INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t depth,
                         const float *hiddenWeight, int64_t hidden, const float *weight,
-                        int64_t columns, Scratch &scratch, Between between, Finish finish) {
+                        int64_t columns, Scratch &scratch, PrepareBetween prepareBetween,
+                        Between between, Prepare prepare, Finish finish) {
   int64_t tileSize = tileStride(depth);
   float *tile = scratch.floats(1, tiles.count * kTileSize);
   productOfParts(
@@ -134,22 +161,24 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
       [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
         for (int64_t c = 0; c < width; c += kPanel) {
           multiply(tiles, packed, tileSize, hiddenWeight + (first + c) * depth, depth, tile,
-                   kTileSize, false);
+                   kTileSize, false, [&](int64_t i) {
+                     prepareBetween(tiles.first + tiles.start(i), tiles.height(i), first + c);
+                   });
           for (int64_t i = 0; i < tiles.count; ++i) {
             float *numbers = tile + i * kTileSize;
             int64_t row = tiles.first + tiles.start(i);
             // Not while packing, whose unrolled loop would hold the activations' code many times.
+            int height = tiles.height(i);
 #pragma clang loop unroll(disable)
-            for (int at = 0; at < tiles.height(i) * kPanel; at += kWidth) {
-              store(numbers + at, between(row + at / kPanel, first + c + at % kPanel,
-                                          load(numbers + at)));
+            for (int r = 0; r < height; ++r) {
+              store(numbers + r * kPanel, between(row + r, first + c, load<Wide>(numbers + r * kPanel)));
             }
             packColumns(tiles.height(i), kPanel, filled + i * filledSize + c * kTileRows,
                         [&](int r, int64_t k) { return load(numbers + r * kPanel + k); });
           }
         }
       },
-      finish);
+      prepare, finish);
 }
 
 /// Two linear layers with an activation between.
@@ -158,13 +187,20 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
   packRows(mix, tiles, packed);
   twoProducts(
       tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,
-      [&](int64_t row, int64_t c, Vec h) {
-        h += load(mix.hiddenBias + c);
+      [&](int64_t row, int rows, int64_t c) {
         if (mix.preactivation && c < mix.hidden) {
-          float *target = mix.preactivation + row * mix.preactivationStride + c;
-          if (c + kWidth <= mix.hidden) store(target, h); else storePart(target, h, mix.hidden - c);
+          fetch(mix.preactivation + row * mix.preactivationStride + c, mix.preactivationStride, rows);
+        }
+      },
+      [&](int64_t row, int64_t c, Wide h) {
+        h += load<Wide>(mix.hiddenBias + c);
+        if (mix.preactivation) {
+          storeUpTo(mix.preactivation + row * mix.preactivationStride + c, h, mix.hidden - c);
         }
         return activate(mix.hiddenActivation, h);
+      },
+      [&](int64_t i, int64_t c) {
+        fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c);
       },
       [&](int64_t i, const float *results) {
         for (int64_t c = 0; c < mix.columns; c += kPanel) {
@@ -179,13 +215,13 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 /// each row, stays in a second-level cache of 1 MiB that two threads share.
 template <typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
-  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, 16);
+  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
   int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
   parallelFor(blocks, [&](int64_t block) {
     int64_t first = tileStart(rows, blocks, block);
     int64_t count = tileStart(rows, blocks, block + 1) - first;
-    body(RowTiles{first, count, tileCount(count)});
+    body(RowTiles(first, count));
   });
 }

@@ -1,13 +1,11 @@
-// Products of bytes without an instruction for them. No include guard: included for each kind of
-// processor that lacks it.
+// Products of 8-bit integers without an instruction for them. No include guard: included for each kind
+// of processor that lacks it.
 
 typedef float Floats __attribute__((ext_vector_type(kWidth)));
 typedef int32_t Ints __attribute__((ext_vector_type(kWidth)));
+typedef int16_t Weight8, Activation8;
 
-/// a + x . y for each four bytes, x unsigned and y signed.
+/// a + x . y for each two integers of 16 bits.
 static inline __attribute__((always_inline)) Ints addProducts(Ints a, Ints x, Ints y) {
-  for (int shift = 0; shift < 32; shift += 8) {
-    a += ((x >> shift) & 255) * ((y << (24 - shift)) >> 24);
-  }
-  return a;
+  return a + ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
 }

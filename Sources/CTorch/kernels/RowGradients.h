@@ -13,15 +13,6 @@ static void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t s
   }
 }
 
-/// Reads or writes up to kWidth numbers, of which `count` are there.
-INLINE Vec loadUpTo(const float *p, int64_t count) {
-  return count >= kWidth ? load(p) : loadPart(p, std::max<int64_t>(count, 0));
-}
-
-INLINE void storeUpTo(float *p, Vec v, int64_t count) {
-  if (count >= kWidth) store(p, v); else if (count > 0) storePart(p, v, count);
-}
-
 /// Through the norm of one row: `dn(c)` gives the gradient of the normalised row at column c.
 template <typename Gradient>
 INLINE void normRowBackward(const RowGradients &g, int64_t row, Gradient dn) {
@@ -63,6 +54,12 @@ static void rowGradients(const RowGradients &g) {
   };
   forRowTiles(g.rows, g.columns + g.depth + kDepth, [&](const RowTiles &tiles) {
     Scratch &scratch = Scratch::ofThread();
+    auto prepare = [&](int64_t i, int64_t c) {
+      int64_t at = (tiles.first + tiles.start(i)) * g.depth + c;
+      fetch(g.dx + at, g.depth, tiles.height(i));
+      if (g.residual) fetch(g.residual + at, g.depth, tiles.height(i));
+      if (g.moments) fetch(g.x + at, g.depth, tiles.height(i));
+    };
     if (g.weight == nullptr) {
       productOfParts(
           tiles, padded(g.hidden), g.hiddenWeight, g.depth, scratch,
@@ -74,7 +71,7 @@ static void rowGradients(const RowGradients &g) {
               std::fill(tile + count * kTileRows, tile + width * kTileRows, 0.0f);
             }
           },
-          [&](int64_t i, const float *results) { finish(tiles, i, results); });
+          prepare, [&](int64_t i, const float *results) { finish(tiles, i, results); });
       return;
     }
     int64_t tileSize = tileStride(g.columns);
@@ -82,15 +79,22 @@ static void rowGradients(const RowGradients &g) {
     packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
     twoProducts(
         tiles, packed, g.columns, g.weight, g.hidden, g.hiddenWeight, g.depth, scratch,
-        [&](int64_t row, int64_t c, Vec da) {
+        [&](int64_t row, int rows, int64_t c) {
+          int64_t at = row * g.hidden + std::min(c, g.hidden - 1);
+          for (const float *p : {g.h, static_cast<const float *>(g.activated),
+                                 static_cast<const float *>(g.dh)}) {
+            fetch(p + at, g.hidden, rows);
+          }
+        },
+        [&](int64_t row, int64_t c, Wide da) {
           int64_t at = row * g.hidden + c, count = g.hidden - c;
-          Activated a = activateWithSlope(g.activation, loadUpTo(g.h + at, count));
-          Vec dh = da * a.slope;
+          Activated<Wide> a = activateWithSlope(g.activation, loadUpTo<Wide>(g.h + at, count));
+          Wide dh = da * a.slope;
           storeUpTo(g.activated + at, a.value, count);
           storeUpTo(g.dh + at, dh, count);
           return dh;
         },
-        [&](int64_t i, const float *results) { finish(tiles, i, results); });
+        prepare, [&](int64_t i, const float *results) { finish(tiles, i, results); });
   });
 }
 
@@ -103,21 +107,26 @@ static void gateGradients(const GateGradients &g) {
     packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
     for (int64_t c = 0; c < g.width; c += kPanel) {
       multiply(tiles, packed, tileSize, g.weight + c * g.columns, g.columns, results, kTileSize,
-               false);
+               false, [&](int64_t i) {
+                 int64_t row = tiles.first + tiles.start(i);
+                 int rows = tiles.height(i);
+                 for (const float *p : {g.g, static_cast<const float *>(g.p),
+                                        static_cast<const float *>(g.dg)}) {
+                   fetch(p + row * g.width + c, g.width, rows);
+                 }
+                 fetch(g.h + 2 * row * g.width + c, 2 * g.width, rows);
+                 fetch(g.dh + 2 * row * g.width + c, 2 * g.width, rows);
+               });
       for (int64_t i = 0; i < tiles.count; ++i) {
         for (int r = 0; r < tiles.height(i); ++r) {
           int64_t row = tiles.first + tiles.start(i) + r;
-          for (int half = 0; half < kPanel; half += kWidth) {
-            int64_t count = g.width - c - half;
-            if (count <= 0) break;
-            int64_t at = row * g.width + c + half, wide = 2 * row * g.width + c + half;
-            Vec dp = load(results + i * kTileSize + r * kPanel + half);
-            Activated u = activateWithSlope(g.activation, loadUpTo(g.h + wide, count));
-            Vec gate = loadUpTo(g.g + at, count);
-            storeUpTo(g.p + at, u.value * gate, count);
-            storeUpTo(g.dg + at, dp * u.value, count);
-            storeUpTo(g.dh + wide, dp * gate * u.slope, count);
-          }
+          int64_t count = g.width - c, at = row * g.width + c, wide = 2 * row * g.width + c;
+          Wide dp = load<Wide>(results + i * kTileSize + r * kPanel);
+          Activated<Wide> u = activateWithSlope(g.activation, loadUpTo<Wide>(g.h + wide, count));
+          Wide gate = loadUpTo<Wide>(g.g + at, count);
+          storeUpTo(g.p + at, u.value * gate, count);
+          storeUpTo(g.dg + at, dp * u.value, count);
+          storeUpTo(g.dh + wide, dp * gate * u.slope, count);
         }
       }
     }
@@ -146,7 +155,7 @@ static void gateNormGradients(const GateNormGradients &g) {
       Vec sums = splat(0), products = splat(0);
       for (int64_t c = 0; c < g.width; c += kWidth) {
         int64_t count = g.width - c;
-        Activated v = activateWithSlope(g.activation, loadUpTo(h + c, count));
+        Activated<Vec> v = activateWithSlope(g.activation, loadUpTo(h + c, count));
         Vec n = (v.value - mean) * scale, dm = loadUpTo(m + c, count);
         store(normalized + c, n);
         store(slopes + c, v.slope);

@@ -8,13 +8,21 @@ typedef int32_t IntVec __attribute__((ext_vector_type(kWidth)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE Vec load(const float *p) {
-  Vec v;
+/// Several registers at once: the compiler computes each step of a long formula for all of them, with
+/// its constant loaded once.
+constexpr int kWide = 2;
+typedef float Wide __attribute__((ext_vector_type(kWide * kWidth)));
+typedef int32_t IntWide __attribute__((ext_vector_type(kWide * kWidth)));
+
+template <typename V = Vec>
+INLINE V load(const float *p) {
+  V v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
 
-INLINE void store(float *p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+template <typename V>
+INLINE void store(float *p, V v) { __builtin_memcpy(p, &v, sizeof v); }
 
 /// The first `count` < kWidth numbers; zeros behind them.
 template <int Width = kWidth>
@@ -46,12 +54,40 @@ INLINE void storePart(float *p, Vec v, int64_t count) {
   __builtin_memcpy(p, all, sizeof(float) * count);
 }
 
-INLINE Vec splat(float x) { return (Vec)(x); }
-INLINE Vec fma(Vec a, Vec b, Vec c) { return __builtin_elementwise_fma(a, b, c); }
-INLINE Vec max(Vec a, Vec b) { return __builtin_elementwise_max(a, b); }
-INLINE Vec min(Vec a, Vec b) { return __builtin_elementwise_min(a, b); }
+/// As many numbers as a vector has, or `count` if that is less, with zeros behind them.
+template <typename V = Vec>
+INLINE V loadUpTo(const float *p, int64_t count) {
+  constexpr int64_t most = sizeof(V) / sizeof(float);
+  if (count >= most) return load<V>(p);
+  alignas(64) float all[most] = {};
+  if (count > 0) __builtin_memcpy(all, p, sizeof(float) * count);
+  return load<V>(all);
+}
+
+template <typename V>
+INLINE void storeUpTo(float *p, V v, int64_t count) {
+  constexpr int64_t most = sizeof(V) / sizeof(float);
+  if (count >= most) return store(p, v);
+  alignas(64) float all[most];
+  store(all, v);
+  if (count > 0) __builtin_memcpy(p, all, sizeof(float) * count);
+}
+
+template <typename V = Vec>
+INLINE V splat(float x) { return (V)(x); }
+template <typename V>
+INLINE V fma(V a, V b, V c) { return __builtin_elementwise_fma(a, b, c); }
+/// The second where one is no number, as the processor's instruction has it.
+template <typename V>
+INLINE V max(V a, V b) { return a > b ? a : b; }
+template <typename V>
+INLINE V min(V a, V b) { return a < b ? a : b; }
+template <typename V>
+INLINE V abs(V v) { return __builtin_elementwise_abs(v); }
 INLINE Vec bits(IntVec v) { return __builtin_bit_cast(Vec, v); }
 INLINE IntVec bits(Vec v) { return __builtin_bit_cast(IntVec, v); }
+INLINE Wide bits(IntWide v) { return __builtin_bit_cast(Wide, v); }
+INLINE IntWide bits(Wide v) { return __builtin_bit_cast(IntWide, v); }
 
 INLINE float sum(Vec v) {
   alignas(64) float lanes[kWidth];
@@ -68,62 +104,95 @@ INLINE Vec reciprocal(Vec x) {
   return fma(y, fma(-x, y, splat(1.0f)), y);
 }
 
+INLINE Wide reciprocal(Wide x) {
+  Vec parts[kWide];
+  __builtin_memcpy(parts, &x, sizeof x);
+  for (Vec &part : parts) part = reciprocalEstimate(part);
+  Wide y;
+  __builtin_memcpy(&y, parts, sizeof y);
+  return fma(y, fma(-x, y, splat<Wide>(1.0f)), y);
+}
+
 /// 2^x within 2e-7 of itself, for x in [-110, 127]; what is outside counts as its end. Smaller results
 /// would become denormal numbers in a product, which cost a hundred times as much.
-INLINE Vec powerOfTwo(Vec x) {
-  x = min(max(x, splat(-110.0f)), splat(127.0f));
+template <typename V>
+INLINE V powerOfTwo(V x) {
+  x = min(max(x, splat<V>(-110.0f)), splat<V>(127.0f));
   // x = n + r; adding 1.5 * 2^23 rounds x to an integer in the last bits.
-  const Vec rounder = splat(12582912.0f);
-  Vec shifted = x + rounder;
-  Vec r = x - (shifted - rounder);
+  const V rounder = splat<V>(12582912.0f);
+  V shifted = x + rounder;
+  V r = x - (shifted - rounder);
   // The polynomial in r of least relative error for |r| <= 1/2.
-  Vec p = splat(0.0013276472f);
-  p = fma(p, r, splat(0.00967554133f));
-  p = fma(p, r, splat(0.0555071327f));
-  p = fma(p, r, splat(0.240221197f));
-  p = fma(p, r, splat(0.693146967f));
-  p = fma(p, r, splat(1.00000007f));
+  V p = splat<V>(0.0013276472f);
+  p = fma(p, r, splat<V>(0.00967554133f));
+  p = fma(p, r, splat<V>(0.0555071327f));
+  p = fma(p, r, splat<V>(0.240221197f));
+  p = fma(p, r, splat<V>(0.693146967f));
+  p = fma(p, r, splat<V>(1.00000007f));
   return bits(bits(p) + (bits(shifted) << 23));
 }
 
-INLINE Vec exp(Vec x) { return powerOfTwo(x * splat(1.44269504f)); }
+template <typename V>
+INLINE V exp(V x) { return powerOfTwo(x * splat<V>(1.44269504f)); }
 
 /// Of the normal distribution: e^(-x^2 / 2), and the probability of what is further out than |x| on one
 /// side, by Abramowitz and Stegun 7.1.26, whose exponential is the former. Absolute error of the
 /// latter below 1.5e-7.
+template <typename V>
 struct Normal {
-  Vec bell, tail;
+  V bell, tail;
 };
 
-INLINE Normal normal(Vec x) {
-  Vec bell = powerOfTwo(x * x * splat(-0.721347520f));  // -1 / (2 ln 2)
+template <typename V>
+INLINE Normal<V> normal(V x) {
+  V bell = powerOfTwo(x * x * splat<V>(-0.721347520f));  // -1 / (2 ln 2)
   // 0.3275911 / sqrt(2); the coefficients are halved.
-  Vec t = reciprocal(fma(__builtin_elementwise_abs(x), splat(0.231641888f), splat(1.0f)));
-  Vec p = splat(0.5307027145f);
-  p = fma(p, t, splat(-0.7265760135f));
-  p = fma(p, t, splat(0.7107068705f));
-  p = fma(p, t, splat(-0.142248368f));
-  p = fma(p, t, splat(0.127414796f));
+  V t = reciprocal(fma(abs(x), splat<V>(0.231641888f), splat<V>(1.0f)));
+  V p = splat<V>(0.5307027145f);
+  p = fma(p, t, splat<V>(-0.7265760135f));
+  p = fma(p, t, splat<V>(0.7107068705f));
+  p = fma(p, t, splat<V>(-0.142248368f));
+  p = fma(p, t, splat<V>(0.127414796f));
   return {bell, p * t * bell};
 }
 
-/// x Phi(x)
-INLINE Vec gelu(Vec x) {
-  return max(x, splat(0.0f)) - __builtin_elementwise_abs(x) * normal(x).tail;
+/// x Phi(x) = x / 2 + x f(x), where f = Phi - 1/2 is x P(x^2) / Q(x^2) within 7e-8: polynomials of
+/// degree 6 and 4 fitted to |x| <= 5.4, whose quotient passes 1/2 there, so that it can be cut off.
+template <typename V>
+INLINE V gelu(V x) {
+  V c = min(max(x, splat<V>(-5.4f)), splat<V>(5.4f)), t = c * c;
+  V q = splat<V>(5.1404055e-05f);
+  q = fma(q, t, splat<V>(0.0016329981f));
+  q = fma(q, t, splat<V>(0.027150666f));
+  q = fma(q, t, splat<V>(0.24836327f));
+  q = reciprocal(fma(q, t, splat<V>(1.0f)));
+  V p = splat<V>(1.2285607e-10f);
+  p = fma(p, t, splat<V>(-2.238769e-08f));
+  p = fma(p, t, splat<V>(2.9081502e-06f));
+  p = fma(p, t, splat<V>(0.00013661305f));
+  p = fma(p, t, splat<V>(0.0042906497f));
+  p = fma(p, t, splat<V>(0.032592546f));
+  p = fma(p, t, splat<V>(0.39894223f)) * c;
+  V f = min(max(p * q, splat<V>(-0.5f)), splat<V>(0.5f));
+  return fma(x, f, splat<V>(0.5f) * x);
 }
 
-INLINE Vec sigmoid(Vec x) { return reciprocal(splat(1.0f) + exp(-x)); }
+template <typename V>
+INLINE V sigmoid(V x) { return reciprocal(splat<V>(1.0f) + exp(-x)); }
 
 /// 1/2 x (1 + tanh(y)) = x sigmoid(2 y) with y = sqrt(2 / pi) (x + 0.044715 x^3).
-INLINE Vec geluTanh(Vec x) {
-  Vec twice = splat(1.59576912f) * x * fma(x * x, splat(0.044715f), splat(1.0f));
+template <typename V>
+INLINE V geluTanh(V x) {
+  V twice = splat<V>(1.59576912f) * x * fma(x * x, splat<V>(0.044715f), splat<V>(1.0f));
   return x * sigmoid(twice);
 }
 
 /// max(x, 0); what is no number stays so.
-INLINE Vec relu(Vec x) { return x < splat(0.0f) ? splat(0.0f) : x; }
+template <typename V>
+INLINE V relu(V x) { return x < splat<V>(0.0f) ? splat<V>(0.0f) : x; }
 
-INLINE Vec activate(CTActivation activation, Vec x) {
+template <typename V>
+INLINE V activate(CTActivation activation, V x) {
   switch (activation) {
     case CT_IDENTITY: return x;
     case CT_GELU: return gelu(x);
@@ -135,28 +204,30 @@ INLINE Vec activate(CTActivation activation, Vec x) {
 }
 
 /// An activation's value and its derivative.
+template <typename V>
 struct Activated {
-  Vec value, slope;
+  V value, slope;
 };
 
-INLINE Activated activateWithSlope(CTActivation activation, Vec x) {
-  const Vec one = splat(1.0f);
+template <typename V>
+INLINE Activated<V> activateWithSlope(CTActivation activation, V x) {
+  const V one = splat<V>(1.0f);
   switch (activation) {
     case CT_IDENTITY: return {x, one};
     case CT_GELU: {
-      Normal n = normal(x);  // x Phi(x); Phi(x) + x phi(x)
-      Vec distribution = x < splat(0.0f) ? n.tail : one - n.tail;
-      return {x * distribution, fma(x * n.bell, splat(0.398942280f), distribution)};
+      Normal<V> n = normal(x);  // x Phi(x); Phi(x) + x phi(x)
+      V distribution = x < splat<V>(0.0f) ? n.tail : one - n.tail;
+      return {x * distribution, fma(x * n.bell, splat<V>(0.398942280f), distribution)};
     }
     case CT_GELU_TANH: {  // x s(t(x)); s + x s (1 - s) t'
-      Vec square = x * x;
-      Vec s = sigmoid(splat(1.59576912f) * x * fma(square, splat(0.044715f), one));
-      Vec inner = splat(1.59576912f) * fma(square, splat(0.134145f), one);
+      V square = x * x;
+      V s = sigmoid(splat<V>(1.59576912f) * x * fma(square, splat<V>(0.044715f), one));
+      V inner = splat<V>(1.59576912f) * fma(square, splat<V>(0.134145f), one);
       return {x * s, fma(x * s * (one - s), inner, s)};
     }
-    case CT_RELU: return {relu(x), x > splat(0.0f) ? one : splat(0.0f)};
+    case CT_RELU: return {relu(x), x > splat<V>(0.0f) ? one : splat<V>(0.0f)};
     case CT_SILU: {
-      Vec s = sigmoid(x);  // s + x s (1 - s)
+      V s = sigmoid(x);  // s + x s (1 - s)
       return {x * s, fma(x * s, one - s, s)};
     }
   }

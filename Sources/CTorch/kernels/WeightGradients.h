@@ -1,9 +1,11 @@
 // Gradients of weights: products whose K is as long as a batch. See Training.h for the formulas.
 // No include guard: included once for each kind of processor, after Packing.h.
 
-/// Tiles and panels of one thread's block of a result, and how much of K it takes at once: what it
-/// works on stays in the second cache.
-constexpr int64_t kBlockTiles = 16, kBlockPanels = 16, kPart = 128;
+/// How much of K a product takes at once, and how many rows of the result a thread: as tiles, that part
+/// of them stays in the second cache, while a few panels at a time are packed beside it.
+constexpr int64_t kPart = 192, kBlockTiles = 252 / kTileRows, kPanelsAtOnce = 64 / kWidth;
+/// How many panels a thread's block of the result has at most.
+constexpr int64_t kBlockPanels = 1024 / kPanel;
 
 /// A block of rows of the result, as tiles among all of the result's.
 struct TileBlock {
@@ -14,8 +16,13 @@ struct TileBlock {
   int height(int64_t i) const { return static_cast<int>(start(i + 1) - start(i)); }
 };
 
-/// How far ahead rows are fetched of which each gives a few numbers at a time.
-constexpr int64_t kAhead = 2 * kWidth;
+/// How far ahead rows are fetched of which each gives a few numbers at a time, and how many rows ahead
+/// where each gives many: they lie too far apart for the processor to see them coming.
+constexpr int64_t kAhead = 2 * kWidth, kRowsAhead = 6;
+
+INLINE void fetchRow(const float *row, int64_t count) {
+  for (int64_t c = 0; c < count; c += 16) __builtin_prefetch(row + c, 0, 3);
+}
 constexpr int64_t kPartTile = kPart * kTileRows + kWidth;
 constexpr int64_t kPartPanel = kPart * kPanel + kWidth;
 
@@ -32,17 +39,19 @@ static void addTileSums(const float *tile, int64_t depth, float *sums) {
 
 /// `G = sum of A_k B_k^T` over `segments` of K, each `depth` long. `packA(segment, start, end, block,
 /// tiles)` packs tiles [end - start][kTileRows], `kPartTile` apart; `packB(segment, start, end, column,
-/// panels, packed)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(row, rows, column, tile, sums)` for each
+/// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(tile, row, rows, panel, numbers, sums)` for each
 /// tile of the result, with the sums of its rows of A. Each number is summed in the order of K,
 /// whatever the number of threads.
 template <typename PackA, typename PackB, typename Finish>
 INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, PackA packA,
                         PackB packB, Finish finish) {
   int64_t tiles = tileCount(m), panels = panelCount(n), threads = at::get_num_threads();
-  int64_t blocksN = (panels + kBlockPanels - 1) / kBlockPanels;
   int64_t blocksM = (tiles + kBlockTiles - 1) / kBlockTiles;
+  int64_t blocksN = (panels + kBlockPanels - 1) / kBlockPanels;
   if (blocksM * blocksN % threads != 0) {
-    blocksM = std::min(tiles, (blocksM + threads - 1) / threads * threads);
+    // The side whose packing costs less twice.
+    int64_t &blocks = tiles * kTileRows > panels * kPanel ? blocksM : blocksN;
+    blocks = std::min(&blocks == &blocksM ? tiles : panels, (blocks + threads - 1) / threads * threads);
   }
   // Nearly equal parts of whole registers.
   int64_t parts = (depth + kPart - 1) / kPart;
@@ -55,10 +64,12 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
     int64_t panelsHere = panels * (j + 1) / blocksN - firstPanel;
     Scratch &scratch = Scratch::ofThread();
     float *packed = scratch.floats(0, block.tiles * kPartTile);
-    float *packedPanels = scratch.floats(1, panelsHere * kPartPanel);
-    float *results = scratch.floats(2, block.tiles * panelsHere * kTileSize);
+    float *packedPanels = scratch.floats(1, kPanelsAtOnce * kPartPanel);
+    float *results = scratch.floats(2, (block.tiles * panelsHere + 1) * kTileSize);
     float *sums = scratch.floats(3, block.tiles * sumsStride);
     std::fill(sums, sums + block.tiles * sumsStride, 0.0f);
+    int heights[kBlockTiles + 1];
+    for (int64_t t = 0; t < block.tiles; ++t) heights[t] = block.height(t);
     bool hasBegun = false;
     for (int64_t segment = 0; segment < segments; ++segment) {
       for (int64_t part = 0; part < parts; ++part) {
@@ -67,12 +78,17 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
         for (int64_t t = 0; t < block.tiles; ++t) {
           addTileSums(packed + t * kPartTile, end - start, sums + t * sumsStride);
         }
-        packB(segment, start, end, firstPanel * kPanel, panelsHere, packedPanels);
         for (int64_t p = 0; p < panelsHere; ++p) {
+          if (p % kPanelsAtOnce == 0) {
+            packB(segment, start, end, (firstPanel + p) * kPanel,
+                  std::min(kPanelsAtOnce, panelsHere - p), packedPanels);
+          }
+          const float *panel = packedPanels + p % kPanelsAtOnce * kPartPanel;
           for (int64_t t = 0; t < block.tiles; ++t) {
-            productOf(block.height(t))(packed + t * kPartTile, packedPanels + p * kPartPanel,
-                                       end - start, results + (p * block.tiles + t) * kTileSize,
-                                       hasBegun, packed + (t + 1) * kPartTile);
+            float *result = results + (p * block.tiles + t) * kTileSize;
+            fetch(result + kTileSize, kPanel, kTileRows);
+            productOf(heights[t])(packed + t * kPartTile, panel, end - start, result, hasBegun,
+                                  packed + (t + 1) * kPartTile);
           }
         }
         hasBegun = true;
@@ -97,6 +113,7 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
   for (int64_t k = start; k < end; ++k) {
     const float *row = a + k * stride;
     int64_t left = size - k * stride;
+    fetchRow(row + kRowsAhead * stride + firsts[0], block.tiles * kTileRows);
     float *target = tiles + (k - start) * kTileRows;
     bool isWhole = left >= firsts[block.tiles - 1] + kTileRows + kWidth;
     for (int64_t i = 0; i < block.tiles; ++i) {
@@ -110,23 +127,19 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
   }
 }
 
-/// Copies columns of rows [start, end) to panels, normalised if moments are given.
+/// Copies columns of rows [start, end) to `count` panels, normalised if moments are given.
 static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int64_t columns,
                                const float *moments, int64_t start, int64_t end, int64_t column,
-                               int64_t panels, float *packed) {
+                               int64_t count, float *panels) {
   int64_t size = (rows - 1) * stride + columns;
   for (int64_t k = start; k < end; ++k) {
     const float *row = b + k * stride + column;
     int64_t left = size - k * stride - column;
-    Vec mean = splat(moments ? moments[2 * k] : 0), scale = splat(moments ? moments[2 * k + 1] : 1);
-    for (int64_t p = 0; p < panels; ++p) {
-      float *panel = packed + p * kPartPanel + (k - start) * kPanel;
-      for (int half = 0; half < kPanel; half += kWidth) {
-        int64_t c = p * kPanel + half;
-        Vec v = left >= c + kWidth ? load(row + c)
-                                   : loadPart(row + c, std::max<int64_t>(left - c, 0));
-        store(panel + half, (v - mean) * scale);
-      }
+    fetchRow(row + kRowsAhead * stride, count * kPanel);
+    for (int64_t p = 0; p < count; ++p) {
+      Wide v = loadUpTo<Wide>(row + p * kPanel, left - p * kPanel);
+      if (moments) v = (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]);
+      store(panels + p * kPartPanel + (k - start) * kPanel, v);
     }
   }
 }
@@ -174,9 +187,8 @@ static void weightGradient(const WeightGradient &g) {
       [&](int64_t, int64_t start, int64_t end, const TileBlock &block, float *tiles) {
         packTilesOfMatrix(g.a, g.aStride, g.rows, start, end, block, tiles);
       },
-      [&](int64_t, int64_t start, int64_t end, int64_t column, int64_t panels, float *packed) {
-        packPanelsOfMatrix(g.b, g.bStride, g.rows, g.n, g.moments, start, end, column, panels,
-                           packed);
+      [&](int64_t, int64_t start, int64_t end, int64_t column, int64_t count, float *panels) {
+        packPanelsOfMatrix(g.b, g.bStride, g.rows, g.n, g.moments, start, end, column, count, panels);
       },
       [&](int64_t tileIndex, int64_t first, int rows, int64_t panel, const float *tile,
           const float *sums) { finishWeightTile(g, tileIndex, first, rows, panel, tile, sums); });
@@ -206,12 +218,12 @@ static void tokenWeightGradient(const TokenWeightGradient &g) {
           });
         }
       },
-      [&](int64_t matrix, int64_t start, int64_t end, int64_t column, int64_t panels,
-          float *packed) {
-        for (int64_t p = 0; p < panels; ++p) {
+      [&](int64_t matrix, int64_t start, int64_t end, int64_t column, int64_t panelsThere,
+          float *panels) {
+        for (int64_t p = 0; p < panelsThere; ++p) {
           int64_t first = column + p * kPanel;
           packPanelOfRows(std::min<int64_t>(kPanel, g.n - first), end - start,
-                          packed + p * kPartPanel, [&](int r, int64_t k) {
+                          panels + p * kPartPanel, [&](int r, int64_t k) {
             int64_t count = end - start - k;
             const float *b = tokenRow(g.b, g.bHasPanels, g.channels, matrix, g.n, first + r, start + k);
             __builtin_prefetch(b + kAhead);
