@@ -62,6 +62,7 @@ final class Workload {
   private static func steps(
     of model: any VisionModel, _ images: Tensor, _ labels: Tensor, _ precision: Precision
   ) throws -> () -> Tensor {
+    let precision = precision.products(on: .cpu)
     let optimizer = try OptimizerConfiguration.adamW.make(for: model)
     model.keepLowPrecisionWeights(precision.autocast != nil)
     let trained = model.namedParameters.filter { !$0.parameter.isFrozen }

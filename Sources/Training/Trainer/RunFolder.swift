@@ -24,6 +24,9 @@ struct RunState: Codable {
   var data = DataSummary()
   /// CPU threads: some sums are split by them, which changes the last bits.
   var threads = Engine.threadCount
+  /// What matrix products are computed in: the recipe's precision, or float32 where that is faster. A
+  /// run goes on with it on any processor; nil in runs of before there was a choice.
+  var products: Precision?
   /// The recipe, as YAML.
   var recipe = ""
   /// The epoch under way, from 0, and its next batch.

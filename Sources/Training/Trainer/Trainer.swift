@@ -39,6 +39,8 @@ public final class Trainer {
   private let trained: [(name: String, parameter: Parameter)]
   private let routing: RoutingWatch
   private let device: Device
+  /// What matrix products are computed in.
+  private let products: Precision
   private let isFastRun: Bool
 
   /// Starts a run.
@@ -66,24 +68,30 @@ public final class Trainer {
     let recipe = try folder.recipe()
     let saved = try folder.restore()  // nil: killed before its first save
     if let saved { Engine.threadCount = min(1024, saved.state.threads) }
-    try self.init(recipe, rehearsal: nil, from: saved?.weights) { folder }
+    try self.init(
+      recipe, rehearsal: nil, from: saved?.weights, products: saved.map { $0.state.products ?? recipe.precision }
+    ) { folder }
     if let saved { try restore(saved.tensors, saved.state) }
   }
 
   /// - Parameters:
   ///   - weights: the file that a resumed run had saved; nil for the recipe's first weights.
+  ///   - products: what a resumed run's products were computed in; nil for a run that starts.
   ///   - makeFolder: called last, so that nothing is left behind when something is wrong.
   private init(
-    _ recipe: Recipe, rehearsal: Rehearsal?, from weights: String?,
+    _ recipe: Recipe, rehearsal: Rehearsal?, from weights: String?, products: Precision? = nil,
     makeFolder: () throws -> RunFolder?
   ) throws {
     try recipe.validate()
     device = try Device(parsing: recipe.device)
-    task = try recipe.learningTask(rehearsal: rehearsal, from: weights)
+    self.products = products ?? recipe.precision.products(on: device)
+    var computed = recipe
+    computed.precision = self.products
+    task = try computed.learningTask(rehearsal: rehearsal, from: weights)
     let model = task.model
     try model.freeze(recipe.freeze)
     model.move(to: device)
-    model.keepLowPrecisionWeights(recipe.precision.autocast != nil)
+    model.keepLowPrecisionWeights(self.products.autocast != nil)
     trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     routing = RoutingWatch(model)
     optimizer = try recipe.optimizer.make(for: model)
@@ -93,7 +101,14 @@ public final class Trainer {
     self.recipe = recipe
     folder = isFastRun ? nil : try makeFolder()
     state.data = task.data
+    state.products = self.products
     state.recipe = try recipe.yaml()
+  }
+
+  private var precisionRemarks: [String] {
+    products == recipe.precision
+      ? []
+      : ["\(recipe.precision.rawValue): this processor multiplies \(products.rawValue) faster, so does the run"]
   }
 
   // MARK: - Running
@@ -145,7 +160,7 @@ public final class Trainer {
       model: task.modelName, parameterCount: model.parameterCount,
       trainingSamples: task.data.trainingSamples, validationSamples: task.data.validationSamples,
       classCount: task.data.classNames.count, words: task.words,
-      remarks: task.remarks, epochs: epochCount,
+      remarks: task.remarks + precisionRemarks, epochs: epochCount,
       stepsPerEpoch: stepsPerEpoch, stepsDone: state.step)
   }
 
@@ -273,7 +288,7 @@ public final class Trainer {
       let loss = task.loss(batch) { forward in
         let (logits, noted) = routing.record {
           withActivationCheckpointing(recipe.activationCheckpointing, generator: generator) {
-            withAutocast(recipe.precision.autocast, on: device, forward)
+            withAutocast(products.autocast, on: device, forward)
           }
         }
         record = noted
