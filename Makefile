@@ -45,6 +45,7 @@ consumer: bootstrap ## build and run a package that depends on Mingle by version
 bench: build ## race Mingle against PyTorch, ONNX Runtime and OpenVINO; RACE="--models NAME ..." chooses
 	@python3 Benchmarks/race --mingle "$(BIN)/mingle" $(RACE)
 	@python3 Benchmarks/race --mingle "$(BIN)/mingle" --loading
+	@python3 Benchmarks/race --mingle "$(BIN)/mingle" --growth --models gmlp_s16 --rounds 3
 
 install: build ## copy `mingle` to PREFIX/bin and libtorch to PREFIX/lib/mingle
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/mingle"

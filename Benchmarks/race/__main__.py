@@ -4,9 +4,10 @@
         [--modes forward step] [--contenders NAME ...] [--rounds N] [--seconds S] [--threads N]
         [--output FOLDER] [--mingle TOOL] [--self-test]
     python3 Benchmarks/race --loading [--pictures FOLDER] [--rounds N] [--seconds S] ...
+    python3 Benchmarks/race --growth [--models NAME] [--rounds N] [--seconds S] ...
 
 Benchmarks/README.md tells how to read what it writes: README.md, race.json and race.svg in FOLDER,
-and loading.md and loading.json.
+loading.md and loading.json, growth.md and growth.json.
 """
 
 import argparse
@@ -55,6 +56,8 @@ def options():
         help="race the loading of pictures instead, against torchvision with Pillow, on one core")
     add("--pictures", type=pathlib.Path, metavar="FOLDER",
         help="the JPEG files to load, 4 to 3; by default 128 made for it, of 500 x 375")
+    add("--growth", action="store_true",
+        help="measure instead how the time of the first model grows with batch, depth and tokens")
     add("--self-test", action="store_true",
         help="one small model in a few short races, to see that all parts work")
     return parser
@@ -70,10 +73,13 @@ def main():
         sys.stdout.flush()
         os.execv(python, [str(python), str(environment.FOLDER), *sys.argv[1:]])
     import command
+    import growth
     import loading
 
     if arguments.loading:
         sys.exit(loading.race(arguments, parser.error))
+    if arguments.growth:
+        sys.exit(growth.race(arguments, parser.error))
     if arguments.self_test:
         sys.exit(command.self_test(arguments))
     sys.exit(command.race(arguments, parser.error))

@@ -60,6 +60,8 @@ IValue boxed(const CTValue &value, const c10::Argument &argument) {
       return ctorch::device(static_cast<int32_t>(value.integer));
     case CT_GENERATOR:
       return *static_cast<const at::Generator *>(value.pointer);
+    case CT_NO_SCALARS:
+      return c10::List<std::optional<at::Scalar>>();
   }
   TORCH_CHECK(false, "unknown kind of argument ", static_cast<int>(value.kind));
 }
@@ -83,6 +85,10 @@ int ct_operator(const char *name, const char *overload, CTOperator *result) {
     auto handle = c10::Dispatcher::singleton().findSchemaOrThrow(name, overload);
     *result = reinterpret_cast<CTOperator>(new c10::OperatorHandle(handle));
   });
+}
+
+int ct_has_operator(const char *name, const char *overload) {
+  return c10::Dispatcher::singleton().findSchema({name, overload}).has_value();
 }
 
 int ct_call(CTOperator op, const CTValue *arguments, int32_t count, CTTensor **results,

@@ -62,14 +62,11 @@ import Testing
     #expect(answer.status == 0, "\(answer.errors)")
   }
 
-  @Test(arguments: [SIGINT, SIGKILL]) func aStoppedComparisonGoesOn(_ signal: Int32) async throws {
+  @Test(arguments: [SIGINT, SIGKILL]) func aStoppedComparisonGoesOn(_ signal: Int32) throws {
     try write(recipe(epochs: 40), to: "compare.yaml")
     #expect(try compare(["whole"]).status == 0)
     let process = try Tool.start(Self.arguments + ["parts"], in: folder.path)
-    while !FileManager.default.fileExists(atPath: folder("parts/plain/last/state.json")) {
-      try #require(process.isRunning)
-      try await Task.sleep(for: .milliseconds(5))
-    }
+    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("parts/plain/last/state.json")) }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))

@@ -13,16 +13,13 @@ import Testing
     #expect(outcome.errors.hasPrefix("mingle: error: \(path): "), "\(outcome.errors)")
   }
 
-  @Test func whatIsThereIsKept() async throws {
+  @Test func whatIsThereIsKept() throws {
     let folder = try TemporaryFolder()
     try FileManager.default.createDirectory(
       atPath: folder("runs/demo"), withIntermediateDirectories: true)
     try folder.write([1], to: "runs/demo/digits.csv.gz")
     let process = try Tool.start(["demo"], in: folder.path)
-    while !FileManager.default.fileExists(atPath: folder("runs/demo-2/gmlp/config.yaml")) {
-      try #require(process.isRunning)
-      try await Task.sleep(for: .milliseconds(20))
-    }
+    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("runs/demo-2/gmlp/config.yaml")) }
     kill(process.processIdentifier, SIGINT)
     process.waitUntilExit()
     #expect(process.terminationStatus == 130)

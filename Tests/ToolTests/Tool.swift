@@ -44,6 +44,15 @@ struct Tool {
     return process
   }
 
+  /// Waits until the running `process` has done something. Not by a task that sleeps: while other tests
+  /// hold the threads of the pool it wakes up seconds late, when the process may have come to its end.
+  static func wait(for process: Process, until isDone: () throws -> Bool) throws {
+    while try !isDone() {
+      try #require(process.isRunning)
+      Thread.sleep(forTimeInterval: 0.005)
+    }
+  }
+
   /// Runs `mingle` with `arguments` and waits for it.
   static func run(
     _ arguments: [String], in folder: String? = nil, input: [UInt8] = [],

@@ -92,10 +92,7 @@ import Testing
     let process = try Tool.start(
       Self.arguments + ["--data", data, "--overfit-batches", "1", "--epochs", "1000000"],
       in: folder.path, errors: errors)
-    while try folder.bytes("errors").isEmpty {
-      try #require(process.isRunning)
-      try await Task.sleep(for: .milliseconds(5))
-    }
+    try Tool.wait(for: process) { try !folder.bytes("errors").isEmpty }
     kill(process.processIdentifier, SIGINT)
     process.waitUntilExit()
     #expect(process.terminationStatus == 130)
@@ -166,10 +163,7 @@ import Testing
 
     let process = try Tool.start(
       Self.arguments + ["--data", data, "--output", "parts"] + more, in: folder.path)
-    while !FileManager.default.fileExists(atPath: folder("parts/last/state.json")) {
-      try #require(process.isRunning)
-      try await Task.sleep(for: .milliseconds(5))
-    }
+    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("parts/last/state.json")) }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))

@@ -92,6 +92,8 @@ typedef struct {
   float *ungated;             // [batch, rows, channels], written: before the gate
 } CTColumnMix;
 
+/// The kind of processor that the kernels are for: "avx2".
+const char *ct_kernel_name(void);
 /// Columns are computed so many at a time: what is padded has a multiple of it.
 int64_t ct_panel_width(void);
 /// Floats that a packed weight [rows, depth] takes.

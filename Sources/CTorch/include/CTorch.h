@@ -35,6 +35,7 @@ typedef enum {
   CT_STRING,            // pointer: NUL-terminated UTF-8
   CT_DEVICE,            // integer: type << 8 | index
   CT_GENERATOR,         // pointer: CTGenerator
+  CT_NO_SCALARS,        // an empty list of optional numbers
 } CTKind;
 
 /// One argument of an operator call.
@@ -48,6 +49,9 @@ typedef struct {
 
 /// The handle of operator `name` ("aten::add") with `overload` ("Tensor"), for the whole process.
 int ct_operator(const char *name, const char *overload, CTOperator *result);
+
+/// Whether there is such an operator.
+int ct_has_operator(const char *name, const char *overload);
 
 /// Calls the operator with positional arguments; missing trailing ones take the schema's defaults.
 ///
@@ -138,6 +142,8 @@ int32_t ct_device_count(int32_t deviceType);
 int ct_synchronize(int32_t device);
 /// Lets libtorch's worker threads sleep, instead of spinning, soon after they run out of work.
 void ct_share_cores(void);
+/// Lets the process keep memory that was freed for what it makes next.
+void ct_keep_memory(void);
 void ct_set_threads(int32_t count);
 int32_t ct_threads(void);
 /// The version libtorch was built as, "2.13.0".

@@ -12,6 +12,7 @@
 #include "WeightGradients.h"
 
 static const Kernels kernels = {
+    kName,
     kPanel,
     kDepth,
     panelsSize,

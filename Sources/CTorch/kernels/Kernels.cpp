@@ -21,6 +21,7 @@ namespace ctorch {
 // 32 bits a + x . y.
 
 namespace plain {
+constexpr const char *kName = "plain";
 #if defined(__aarch64__)
 constexpr int kWidth = 4, kTileRows = 12;
 #else
@@ -34,6 +35,7 @@ static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 namespace avx2 {
+constexpr const char *kName = "avx2";
 constexpr int kWidth = 8, kTileRows = 6;
 typedef int16_t Weight8, Activation8;
 static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
@@ -47,6 +49,7 @@ static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), \
                              apply_to = function)
 namespace avx512 {
+constexpr const char *kName = "avx512";
 constexpr int kWidth = 16, kTileRows = 14;
 typedef int16_t Weight8, Activation8;
 static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
@@ -61,6 +64,7 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = \
     function)
 namespace vnni {
+constexpr const char *kName = "vnni";
 constexpr int kWidth = 16, kTileRows = 14;
 typedef int8_t Weight8;
 typedef uint8_t Activation8;
@@ -90,6 +94,8 @@ const Kernels &kernels() {
 }
 
 }  // namespace ctorch
+
+const char *ct_kernel_name(void) { return ctorch::kernels().name; }
 
 int64_t ct_panel_width(void) { return ctorch::kernels().panelWidth; }
 

@@ -8,20 +8,22 @@ import Torch
 /// let logits = plan(images)  // as model.logits(images), faster
 /// ```
 ///
-/// The first input of each shape is also computed as it was written, operator by operator. What was
+/// The first sample of each shape is also computed as it was written, operator by operator. What was
 /// called becomes the plan, if the plan's result agrees; where it does not, or where the computation
-/// depends on its input's values (as routing to experts does), that shape is computed as written.
-/// Weights must not change afterwards. Not for use from two threads at once.
+/// depends on its input's values (as routing to experts does), that shape is computed as written. With
+/// the second input of a shape the plan takes the time to find out whether samples are faster together
+/// than one by one. Weights must not change afterwards. Not for use from two threads at once.
 public final class InferencePlan {
   public let precision: InferencePrecision
 
-  /// How samples of one shape are computed, so many at once.
+  /// How samples of one shape are computed.
   private enum Way {
     case asWritten
-    /// All at once, by a plan for so many; single ones by a plan for one.
+    /// One after the other: its memory is small enough for the caches. `isOpen` until other ways have
+    /// been tried.
+    case oneByOne(PlannedRun, isOpen: Bool)
+    /// Many at once, by a plan for so many; the rest one by one.
     case together(PlannedRun, single: PlannedRun)
-    /// One after the other: its memory is small enough for the caches.
-    case oneByOne(PlannedRun)
   }
 
   private let forward: (Tensor) -> Tensor
@@ -43,9 +45,10 @@ public final class InferencePlan {
     }
     return withoutGradients {
       let key = Self.key(input.shape)
-      if let way = ways[key] { return run(way, input, size: key[0]) }
-      if ways.count == Self.capacity { (ways, weights) = ([:], PackedWeights(precision)) }
-      let way = findWay(for: input.narrowed(0, 0..<key[0]))
+      if ways[key] == nil, ways.count == Self.capacity {
+        (ways, weights) = ([:], PackedWeights(precision))
+      }
+      let way = ways[key].map { better(than: $0, for: input, size: key[0]) } ?? firstWay(for: input)
       ways[key] = way
       return run(way, input, size: key[0])
     }
@@ -63,7 +66,7 @@ public final class InferencePlan {
   package func kernels(for shape: [Int]) -> (count: Int, inBytes: Int)? {
     switch ways[Self.key(shape)] {
     case nil, .asWritten: nil
-    case .together(let run, _), .oneByOne(let run): run.kernels
+    case .together(let run, _), .oneByOne(let run, _): run.kernels
     }
   }
 
@@ -76,55 +79,59 @@ public final class InferencePlan {
       let whole = count / size
       results = (0..<whole).map { run(input.narrowed(0, $0 * size..<($0 + 1) * size)) }
       results += (whole * size..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
-    case .oneByOne(let single):
+    case .oneByOne(let single, _):
       results = (0..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
     }
     return results.count == 1 ? results[0] : .concatenated(results)
   }
 
-  /// The fastest of those whose results agree with what is computed as written in float32.
-  private func findWay(for input: Tensor) -> Way {
-    let size = input.shape[0]
-    let (expected, whole) = plan(for: input)
-    let single = size == 1 ? whole : plan(for: input.narrowed(0, 0..<1)).run
-    guard let whole, let single else { return .asWritten }
-    let planned = [Way.oneByOne(single)] + (size > 1 ? [.together(whole, single: single)] : [])
-    var good = planned.filter {
-      run($0, input, size: size).agrees(with: expected, within: precision.tolerance)
+  private func firstWay(for input: Tensor) -> Way {
+    agreeing(plan(for: input.narrowed(0, 0..<1))).map { .oneByOne($0, isOpen: true) } ?? .asWritten
+  }
+
+  /// The fastest way, once the others have been tried.
+  private func better(than way: Way, for input: Tensor, size: Int) -> Way {
+    guard case .oneByOne(let single, isOpen: true) = way else { return way }
+    let samples = input.narrowed(0, 0..<size)
+    var ways = [Way.oneByOne(single, isOpen: false)]
+    if size > 1, let whole = agreeing(plan(for: samples)) {
+      ways.append(.together(whole, single: single))
     }
     // Plans multiply in float32, or bytes.
-    if precision == .bfloat16, Self.bfloat16IsFaster { good.append(.asWritten) }
-    guard good.count > 1 else { return good.first ?? .asWritten }
-    let times = good.map { way in
-      (0..<2).map { _ in ContinuousClock().measure { _ = run(way, input, size: size) } }.min()
+    if precision.others.products(on: .cpu) == .bfloat16, precision != .int8 { ways.append(.asWritten) }
+    guard ways.count > 1 else { return ways[0] }
+    let times = ways.map { way in
+      (0..<2).map { _ in ContinuousClock().measure { _ = run(way, samples, size: size) } }.min()
         ?? .zero
     }
-    return zip(times, good).min { $0.0 < $1.0 }?.1 ?? .asWritten
+    return zip(times, ways).min { $0.0 < $1.0 }?.1 ?? ways[0]
+  }
+
+  /// The plan, if its result for the input that it was made with is the expected one.
+  private func agreeing(_ plan: (input: Tensor, expected: Tensor, run: PlannedRun?)) -> PlannedRun? {
+    guard let run = plan.run,
+      run(plan.input).agrees(with: plan.expected, within: precision.tolerance)
+    else { return nil }
+    return run
   }
 
   /// What is computed as written in float32, and a plan made of it, where it can be.
-  private func plan(for input: Tensor) -> (expected: Tensor, run: PlannedRun?) {
+  private func plan(for input: Tensor) -> (input: Tensor, expected: Tensor, run: PlannedRun?) {
     let (expected, recording) = OperatorRecording.record(input) { forward($0) }
-    guard var graph = PlanGraph(recording, inputShape: input.shape) else { return (expected, nil) }
-    graph.fuse()
-    let run = PlannedRun(graph, weights: weights)
-    if precision == .int8 { run.keepSensitiveSteps(for: input) }
-    return (expected, run)
-  }
-
-  /// Whether this machine multiplies bfloat16 faster than float32, by a product of some milliseconds.
-  private static let bfloat16IsFaster: Bool = {
-    func time(_ dtype: DType) -> Duration {
-      let factor = Tensor.zeros([512, 512], dtype: dtype)
-      return (0..<4).map { _ in ContinuousClock().measure { _ = factor.matmul(factor) } }.min()
-        ?? .zero
+    guard var graph = PlanGraph(recording, inputShape: input.shape) else {
+      return (input, expected, nil)
     }
-    return time(.bfloat16) < time(.float32)
-  }()
+    graph.fuse()
+    let run = PlannedRun(graph, weights: weights, precision)
+    run.chooseRoutes(for: input)
+    if precision == .int8 { run.keepSensitiveSteps(for: input) }
+    return (input, expected, run)
+  }
 
   private func asWritten(_ input: Tensor) -> Tensor {
     withoutGradients {
-      withAutocast(precision.others.autocast, on: input.device) { forward(input) }.to(.float32)
+      let precision = precision.others.products(on: input.device)
+      return withAutocast(precision.autocast, on: input.device) { forward(input) }.to(.float32)
     }
   }
 

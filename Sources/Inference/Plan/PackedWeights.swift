@@ -24,6 +24,20 @@ final class PackedWeights {
     return mix
   }
 
+  /// Kernels for each of a step's two layers, or for its only one.
+  func layers(_ step: RowStep) -> [RowMix] { step.layers.map { rows($0) } }
+
+  /// Forgets what was packed for the step, which is computed in another way.
+  func forget(_ step: RowStep) { rows[step.origin.key] = nil }
+
+  /// The step's layers by libtorch's operators.
+  func library(_ step: RowStep, _ route: Route) -> LibraryRows {
+    var step = step
+    step.layer = rounded(step.layer, .float32)
+    step.hidden = step.hidden.map { rounded($0, .float32) }
+    return LibraryRows(step, route)
+  }
+
   /// Whether the step of this origin multiplies bytes.
   func isInBytes(_ origin: WeightOrigin) -> Bool {
     precision == .int8 && !exact.contains(origin.key)

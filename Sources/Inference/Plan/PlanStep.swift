@@ -87,6 +87,28 @@ struct RowStep {
 
   /// Whether what is multiplied is also the gate or the residual.
   var readsTwice: Bool { gate == x || residual == x }
+
+  /// The step's layers as steps of their own; what lies between has no number.
+  var layers: [RowStep] {
+    guard let hidden else { return [self] }
+    var (first, second) = (self, self)
+    (first.layer, first.hidden, first.gate, first.residual) = (hidden, nil, nil, nil)
+    (second.epsilon, second.hidden) = (nil, nil)
+    first.origin.add("first")
+    second.origin.add("second")
+    return [first, second]
+  }
+
+  /// What decides how fast it is, for `rows` rows.
+  func key(rows: Int, _ precision: InferencePrecision) -> String {
+    func name(_ layer: PlannedLayer) -> String { "\(layer.weight.shape[0]) \(layer.activation)" }
+    let depth = (hidden ?? layer).weight.shape[1]
+    let parts = [
+      "\(precision.rawValue) \(rows)x\(depth)", epsilon == nil ? nil : "norm", hidden.map(name),
+      name(layer), gate == nil ? nil : "gate", residual == nil ? nil : "residual",
+    ]
+    return parts.compactMap(\.self).joined(separator: ", ")
+  }
 }
 
 /// What ``ColumnMix`` will do: `activation(W f(x) + b) * resultScale * gate + residual`.

@@ -6,6 +6,8 @@ final class PlannedRun {
   private enum Work {
     case call(OperatorRecording.Call)
     case rows(RowMix, RowStep)
+    case twoRows(first: RowMix, second: RowMix, hidden: Tensor, RowStep)
+    case library(LibraryRows, RowStep)
     case columns(ColumnMix, ColumnStep)
   }
 
@@ -16,9 +18,16 @@ final class PlannedRun {
   private var dropped: [[Int]] = []
   private let output: Int
   private let weights: PackedWeights
+  private let precision: InferencePrecision
+  private let routes: RouteTable
+  /// Between two layers that are computed one after the other.
+  private var hiddenMemory = Tensor.empty([0])
 
-  init(_ graph: PlanGraph, weights: PackedWeights) {
-    (output, self.weights) = (graph.output, weights)
+  init(
+    _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision,
+    routes: RouteTable = .ofMachine
+  ) {
+    (output, self.weights, self.precision, self.routes) = (graph.output, weights, precision, routes)
     let steps = graph.runnable
     let lives = Lives(of: steps, output: graph.output)
     var needs: [PlanArena.Need] = []
@@ -35,7 +44,7 @@ final class PlannedRun {
       case .call(let call):
         if isView(call) { continue }
         work.append(.call(call))
-      case .rows(let step): work.append(.rows(weights.rows(step), step))
+      case .rows(let step): work.append(rows(step, route(of: step) ?? .fused))
       case .columns(let step): work.append(.columns(weights.columns(step), step))
       }
       indices.append(index)
@@ -66,7 +75,7 @@ final class PlannedRun {
     let origins = work.compactMap { item -> WeightOrigin? in
       switch item {
       case .call: nil
-      case .rows(_, let step): step.origin
+      case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step): step.origin
       case .columns(_, let step): step.origin
       }
     }
@@ -94,10 +103,63 @@ final class PlannedRun {
   /// The relative error, of Euclidean norms, that a step may have from products of bytes.
   private static let byteErrorLimit = 0.03
 
+  // MARK: Routes
+
+  /// Measures how steps are computed fastest that no run on this machine has met yet.
+  func chooseRoutes(for input: Tensor) {
+    guard precision != .int8 else { return }
+    _ = run(input) { index in
+      perform(index)
+      guard case .rows(_, let step) = work[index], route(of: step) == nil else { return }
+      var best: (time: Duration, route: Route, work: Work)?
+      for route in Route.those(for: precision, isDouble: step.hidden != nil) {
+        work[index] = rows(step, route)
+        perform(index)
+        let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
+        if best.map({ time < $0.time }) ?? true { best = (time, route, work[index]) }
+      }
+      guard let best else { return }
+      routes.keep(best.route, for: key(of: step))
+      work[index] = best.work
+    }
+    for case .twoRows(_, _, _, let step) in work { weights.forget(step) }
+    for case .library(_, let step) in work { for layer in [step] + step.layers { weights.forget(layer) } }
+    for case .rows(_, let step) in work where step.hidden != nil {
+      for layer in step.layers { weights.forget(layer) }
+    }
+  }
+
+  /// The fastest way to compute the step, if it is known.
+  private func route(of step: RowStep) -> Route? {
+    precision == .int8 ? .fused : routes[key(of: step)]
+  }
+
+  private func key(of step: RowStep) -> String {
+    let result = tensors[step.output]?.count ?? 0
+    return step.key(rows: result / max(1, step.layer.weight.shape[0]), precision)
+  }
+
+  private func rows(_ step: RowStep, _ route: Route) -> Work {
+    switch route {
+    case .fused: return .rows(weights.rows(step), step)
+    case .split:
+      let mixes = weights.layers(step)
+      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else {
+        return .rows(weights.rows(step), step)
+      }
+      let shape = tensor(step.output).shape.dropLast() + [width]
+      let count = shape.reduce(1, *)
+      if hiddenMemory.count < count { hiddenMemory = .empty([count]) }
+      let hidden = hiddenMemory.narrowed(0, 0..<count).reshaped(Array(shape))
+      return .twoRows(first: mixes[0], second: mixes[1], hidden: hidden, step)
+    default: return .library(weights.library(step, route), step)
+    }
+  }
+
   /// The same step without products of bytes; nil where it has none.
   private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
     switch work {
-    case .call: nil
+    case .call, .twoRows, .library: nil
     case .rows(_, let step):
       weights.isInBytes(step.origin)
         ? (.rows(weights.exact(step), step), step.origin, step.output) : nil
@@ -109,7 +171,7 @@ final class PlannedRun {
 
   private func keepExact(_ work: Work, _ origin: WeightOrigin) {
     switch work {
-    case .call: break
+    case .call, .twoRows, .library: break
     case .rows(let mix, _): weights.keep(mix, for: origin)
     case .columns(let mix, _): weights.keep(mix, for: origin)
     }
@@ -131,6 +193,15 @@ final class PlannedRun {
     case .rows(let mix, let step):
       mix(
         rows(step.x), gate: step.gate.map(rows), residual: step.residual.map(rows),
+        into: tensor(step.output))
+    case .twoRows(let first, let second, let hidden, let step):
+      first(rows(step.x), gate: nil, residual: nil, into: hidden)
+      second(
+        hidden, gate: step.gate.map(rows), residual: step.residual.map(rows),
+        into: tensor(step.output))
+    case .library(let layers, let step):
+      layers(
+        tensor(step.x), gate: step.gate.map(tensor), residual: step.residual.map(tensor),
         into: tensor(step.output))
     case .columns(let mix, let step):
       mix(

@@ -9,6 +9,9 @@ public enum Engine {
   /// Build settings, CPU capability and thread pools, several lines.
   public static var buildDescription: String { String(cString: ct_build_description()) }
 
+  /// The kind of processor that Mingle's kernels were chosen for: "avx2".
+  package static var kernelName: String { String(cString: ct_kernel_name()) }
+
   /// Threads that one operator may use, at least 1.
   public static var threadCount: Int {
     get { Int(ct_threads()) }
@@ -32,7 +35,10 @@ public enum Engine {
   }
 
   /// Done once, before the first operator is looked up.
-  static let start: Void = ct_share_cores()
+  static let start: Void = {
+    ct_share_cores()
+    ct_keep_memory()
+  }()
 
   static var lastError: String { String(cString: ct_last_error()) }
 

@@ -25,6 +25,9 @@ package struct Operator: Sendable {
     handle = OperatorHandle(pointer: pointer)
   }
 
+  /// Whether libtorch has such an operator on this platform.
+  package static func exists(_ name: String) -> Bool { ct_has_operator(name, "") != 0 }
+
   /// The operator's only result.
   @discardableResult
   package func callAsFunction(_ arguments: (any OperatorArgument)?...) -> Tensor {
@@ -107,6 +110,12 @@ extension Tensor: OperatorArgument {
   package func append(to list: inout ArgumentList) {
     list.append(CT_TENSOR, pointer: UnsafeRawPointer(pointer))
   }
+}
+
+/// An empty list of optional numbers.
+package struct NoScalars: OperatorArgument {
+  package init() {}
+  package func append(to list: inout ArgumentList) { list.append(CT_NO_SCALARS) }
 }
 
 extension Int: OperatorArgument {

@@ -1,0 +1,101 @@
+import Torch
+
+/// One of the ways to compute a fused step of a plan. Which is the fastest depends on the processor and
+/// on the sizes, so it is measured.
+enum Route: String, Codable, Sendable {
+  /// One kernel for all of it.
+  case fused
+  /// A kernel for each of two layers, with the hidden numbers in memory between them.
+  case split
+  /// libtorch's operators, whose products are MKL's, Accelerate's or OpenBLAS's.
+  case blas
+  /// libtorch's operators with oneDNN's products.
+  case oneDNN = "onednn"
+  /// The same, of weights in oneDNN's own order.
+  case oneDNNPacked = "onednn-packed"
+  /// The same in bfloat16, added up in float32.
+  case oneDNNBFloat16 = "onednn-bf16"
+
+  /// Those that can compute steps of `precision` without bytes.
+  static func those(for precision: InferencePrecision, isDouble: Bool) -> [Route] {
+    var routes: [Route] = isDouble ? [.fused, .split, .blas] : [.fused, .blas]
+    if OneDNN.isThere {
+      routes += [.oneDNN, .oneDNNPacked]
+      if precision.others.products(on: .cpu) == .bfloat16 { routes.append(.oneDNNBFloat16) }
+    }
+    return routes
+  }
+}
+
+/// Linear layers over the channels by libtorch's operators, for one ``RowStep``.
+struct LibraryRows {
+  private struct Layer {
+    let weight, bias: Tensor?
+    let activation: KernelActivation
+    let product: @Sendable (Tensor) -> Tensor
+
+    init(_ layer: PlannedLayer, _ route: Route) {
+      (weight, bias, activation) = (layer.weight, layer.bias, layer.activation)
+      product = OneDNN.product(layer.weight, layer.bias, route) ?? { [layer] x in
+        x.linear(layer.weight, layer.bias)
+      }
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor { product(x).to(.float32).activated(activation) }
+  }
+
+  private let epsilon: Double?
+  private let layers: [Layer]
+
+  init(_ step: RowStep, _ route: Route) {
+    epsilon = step.epsilon
+    layers = ([step.hidden].compactMap(\.self) + [step.layer]).map { Layer($0, route) }
+  }
+
+  func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
+    var result = epsilon.map { x.layerNorm(nil, nil, epsilon: $0) } ?? x
+    for layer in layers { result = layer(result) }
+    if let gate { result = result * gate }
+    if let residual { result = result + residual }
+    y.copyInPlace(result)
+  }
+}
+
+/// oneDNN's matrix products, where libtorch has them.
+enum OneDNN {
+  static let isThere = Operator.exists("mkldnn::_linear_pointwise")
+
+  private static let linear = Operator("mkldnn::_linear_pointwise")
+  private static let reordered = Operator("mkldnn::_reorder_linear_weight")
+
+  /// `x weight^T + bias`; nil for a route that is not oneDNN's.
+  static func product(
+    _ weight: Tensor, _ bias: Tensor?, _ route: Route
+  ) -> (@Sendable (Tensor) -> Tensor)? {
+    var (weight, bias, dtype) = (weight.contiguous(), bias, DType.float32)
+    switch route {
+    case .oneDNN: break
+    case .oneDNNPacked: weight = reordered(weight)
+    case .oneDNNBFloat16:
+      dtype = .bfloat16
+      weight = reordered(weight.to(dtype))
+      bias = bias?.to(dtype)
+    default: return nil
+    }
+    return { [weight, bias, dtype] x in
+      linear(x.to(dtype), weight, bias, "none", NoScalars(), "")
+    }
+  }
+}
+
+extension Tensor {
+  fileprivate func activated(_ activation: KernelActivation) -> Tensor {
+    switch activation {
+    case .identity: self
+    case .gelu: gelu()
+    case .geluTanh: gelu(approximate: true)
+    case .relu: relu()
+    case .silu: silu()
+    }
+  }
+}
