@@ -23,15 +23,21 @@ static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of,
   }
 }
 
+/// A part of the rows of a result: the `part`-th of `parts`, in whole tiles.
+struct RowPart {
+  int64_t part = 0, parts = 1;
+};
+
 /// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `prepare(first row,
 /// rows)` before and `finish(first row, rows, tile)` after the last product of each tile.
 template <typename Prepare, typename Finish>
 INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, const float *panel,
-                          float *results, Prepare prepare, Finish finish) {
+                          float *results, Prepare prepare, Finish finish, RowPart of = {}) {
   int64_t count = tileCount(rows), parts = (depth + kDepth - 1) / kDepth;
+  int64_t firstTile = count * of.part / of.parts, endTile = count * (of.part + 1) / of.parts;
   for (int64_t part = 0; part < parts; ++part) {
     int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = firstTile; i < endTile; ++i) {
       int64_t first = tileStart(rows, count, i);
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       float *tile = results + first * kPanel;
@@ -92,9 +98,9 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
   }
 }
 
-/// The results of kPanel columns of one matrix.
+/// The results of kPanel columns of one matrix; a part of their rows where there is one layer of floats.
 static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, int64_t column,
-                     Scratch &scratch) {
+                     Scratch &scratch, RowPart rowPart = {}) {
   float *panel = scratch.floats(0, mix.tokens * kPanel);
   float *results = scratch.floats(1, mix.rows * kPanel);
   float *hidden = scratch.floats(2, mix.hidden * kPanel);
@@ -112,7 +118,7 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
       packBytePanel(from, depth, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else {
-      multiplyPanel(weight, rows, depth, from, to, prepare, done);
+      multiplyPanel(weight, rows, depth, from, to, prepare, done, rowPart);
     }
   };
   auto prepareLayer = [](int64_t, int) {};
@@ -153,7 +159,7 @@ static void mixColumns(const CTColumnMix &mix) {
       of[s] = moments(x + s * mix.xStride, mix.channels, mix.epsilon);
     }
   };
-  if (mix.batch >= threads) {
+  if (mix.batch % threads == 0 || mix.batch >= 8 * threads) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
@@ -165,14 +171,18 @@ static void mixColumns(const CTColumnMix &mix) {
     });
     return;
   }
-  // Few matrices: the threads share each of them.
+  // Few matrices: the threads share each of them, and each panel if there are few of those.
+  bool isShared = panels % threads != 0 && panels < 16 * threads && mix.hidden == 0 &&
+                  mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads;
+  int64_t parts = isShared ? threads : 1;
   auto shared = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
                               : shared;
     if (normalizes) statistics(matrix, of);
-    parallelFor(panels, [&](int64_t panel) {
-      mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, Scratch::ofThread());
+    parallelFor(panels * parts, [&](int64_t task) {
+      mixPanel(mix, matrix, normalizes ? of : nullptr, task / parts * kPanel, Scratch::ofThread(),
+               {task % parts, parts});
     });
   }
 }

@@ -26,9 +26,12 @@ final class PackedWeights {
 
   /// Kernels for each of a step's two layers, or for its only one.
   func layers(_ step: RowStep) -> [RowMix] { step.layers.map { rows($0) } }
+  func layers(_ step: ColumnStep) -> [ColumnMix] { step.layers.map { columns($0) } }
 
   /// Forgets what was packed for the step, which is computed in another way.
   func forget(_ step: RowStep) { rows[step.origin.key] = nil }
+
+  func forget(_ step: ColumnStep) { columns[step.origin.key] = nil }
 
   /// The step's layers by libtorch's operators.
   func library(_ step: RowStep, _ route: Route) -> LibraryRows {

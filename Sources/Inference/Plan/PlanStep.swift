@@ -101,14 +101,23 @@ struct RowStep {
 
   /// What decides how fast it is, for `rows` rows.
   func key(rows: Int, _ precision: InferencePrecision) -> String {
-    func name(_ layer: PlannedLayer) -> String { "\(layer.weight.shape[0]) \(layer.activation)" }
-    let depth = (hidden ?? layer).weight.shape[1]
-    let parts = [
-      "\(precision.rawValue) \(rows)x\(depth)", epsilon == nil ? nil : "norm", hidden.map(name),
-      name(layer), gate == nil ? nil : "gate", residual == nil ? nil : "residual",
-    ]
-    return parts.compactMap(\.self).joined(separator: ", ")
+    routeKey(
+      precision, "\(rows)x\((hidden ?? layer).weight.shape[1])",
+      [epsilon == nil ? nil : "norm", hidden?.name, layer.name], gate, residual)
   }
+}
+
+extension PlannedLayer {
+  fileprivate var name: String { "\(weight.shape[0]) \(activation)" }
+}
+
+private func routeKey(
+  _ precision: InferencePrecision, _ sizes: String, _ parts: [String?], _ gate: Int?,
+  _ residual: Int?
+) -> String {
+  let around = [gate == nil ? nil : "gate", residual == nil ? nil : "residual"]
+  return (["\(precision.rawValue) \(sizes)"] + (parts + around).compactMap(\.self))
+    .joined(separator: ", ")
 }
 
 /// What ``ColumnMix`` will do: `activation(W f(x) + b) * resultScale * gate + residual`.
@@ -130,6 +139,25 @@ struct ColumnStep {
 
   /// Whether what is multiplied is also the gate or the residual.
   var readsTwice: Bool { gate == x || residual == x }
+
+  /// The step's layers as steps of their own; what lies between has no number.
+  var layers: [ColumnStep] {
+    guard let hidden else { return [self] }
+    var (first, second) = (self, self)
+    (first.layer, first.hidden, first.gate, first.residual) = (hidden, nil, nil, nil)
+    first.resultScale = nil
+    (second.normalization, second.affine, second.hidden) = (.none, nil, nil)
+    first.origin.add("first")
+    second.origin.add("second")
+    return [first, second]
+  }
+
+  /// What decides how fast it is, for matrices of a batch.
+  func key(batch: Int, _ precision: InferencePrecision) -> String {
+    routeKey(
+      precision, "\(batch)x\((hidden ?? layer).weight.shape[1])x\(channels) over tokens",
+      [normalization == .none ? nil : "norm", hidden?.name, layer.name], gate, residual)
+  }
 }
 
 /// What a step's weights were made of: steps of two plans with the same origin share packed weights.

@@ -9,6 +9,8 @@ final class PlannedRun {
     case twoRows(first: RowMix, second: RowMix, hidden: Tensor, RowStep)
     case library(LibraryRows, RowStep)
     case columns(ColumnMix, ColumnStep)
+    case twoColumns(first: ColumnMix, second: ColumnMix, hidden: Tensor, ColumnStep)
+    case turned(TurnedColumns, ColumnStep)
   }
 
   private var work: [Work] = []
@@ -20,8 +22,7 @@ final class PlannedRun {
   private let weights: PackedWeights
   private let precision: InferencePrecision
   private let routes: RouteTable
-  /// Between two layers that are computed one after the other.
-  private var hiddenMemory = Tensor.empty([0])
+  private var hidden = Tensor.empty([0])
 
   init(
     _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision,
@@ -45,7 +46,7 @@ final class PlannedRun {
         if isView(call) { continue }
         work.append(.call(call))
       case .rows(let step): work.append(rows(step, route(of: step) ?? .fused))
-      case .columns(let step): work.append(.columns(weights.columns(step), step))
+      case .columns(let step): work.append(columns(step, route(of: step) ?? .fused))
       }
       indices.append(index)
     }
@@ -76,7 +77,7 @@ final class PlannedRun {
       switch item {
       case .call: nil
       case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step): step.origin
-      case .columns(_, let step): step.origin
+      case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step): step.origin
       }
     }
     return (origins.count, origins.count { weights.isInBytes($0) })
@@ -108,24 +109,52 @@ final class PlannedRun {
   /// Measures how steps are computed fastest that no run on this machine has met yet.
   func chooseRoutes(for input: Tensor) {
     guard precision != .int8 else { return }
+    var others: Set<Int> = []
     _ = run(input) { index in
       perform(index)
-      guard case .rows(_, let step) = work[index], route(of: step) == nil else { return }
-      var best: (time: Duration, route: Route, work: Work)?
-      for route in Route.those(for: precision, isDouble: step.hidden != nil) {
-        work[index] = rows(step, route)
-        perform(index)
-        let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
-        if best.map({ time < $0.time }) ?? true { best = (time, route, work[index]) }
+      switch work[index] {
+      case .rows(_, let step) where route(of: step) == nil:
+        let routes = Route.ofRows(precision, isDouble: step.hidden != nil)
+        let best = fastest(of: routes, at: index) { rows(step, $0) }
+        self.routes.keep(best, for: key(of: step))
+      case .columns(_, let step) where route(of: step) == nil:
+        let routes = Route.ofColumns(isDouble: step.hidden != nil)
+        let best = fastest(of: routes, at: index) { columns(step, $0) }
+        self.routes.keep(best, for: key(of: step))
+      default: return
       }
-      guard let best else { return }
-      routes.keep(best.route, for: key(of: step))
-      work[index] = best.work
+      others.insert(index)
     }
-    for case .twoRows(_, _, _, let step) in work { weights.forget(step) }
-    for case .library(_, let step) in work { for layer in [step] + step.layers { weights.forget(layer) } }
-    for case .rows(_, let step) in work where step.hidden != nil {
-      for layer in step.layers { weights.forget(layer) }
+    for index in others { forgetOthers(than: work[index]) }
+  }
+
+  private func fastest(of routes: [Route], at index: Int, _ make: (Route) -> Work) -> Route {
+    var best = (time: Duration.seconds(1 << 30), route: Route.fused, work: work[index])
+    for route in routes {
+      work[index] = make(route)
+      perform(index)
+      let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
+      if time < best.time { best = (time, route, work[index]) }
+    }
+    work[index] = best.work
+    return best.route
+  }
+
+  /// Drops the weights that were packed for the step's other routes.
+  private func forgetOthers(than work: Work) {
+    switch work {
+    case .call: break
+    case .rows(_, let step):
+      if step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
+    case .twoRows(_, _, _, let step): weights.forget(step)
+    case .library(_, let step): for step in [step] + step.layers { weights.forget(step) }
+    case .columns(_, let step):
+      weights.forget(TurnedColumns.layers(of: step))
+      if step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
+    case .twoColumns(_, _, _, let step):
+      weights.forget(TurnedColumns.layers(of: step))
+      weights.forget(step)
+    case .turned(_, let step): for step in [step] + step.layers { weights.forget(step) }
     }
   }
 
@@ -134,32 +163,59 @@ final class PlannedRun {
     precision == .int8 ? .fused : routes[key(of: step)]
   }
 
+  private func route(of step: ColumnStep) -> Route? {
+    precision == .int8 ? .fused : routes[key(of: step)]
+  }
+
   private func key(of step: RowStep) -> String {
-    let result = tensors[step.output]?.count ?? 0
-    return step.key(rows: result / max(1, step.layer.weight.shape[0]), precision)
+    step.key(rows: tensor(step.output).count / max(1, step.layer.weight.shape[0]), precision)
+  }
+
+  private func key(of step: ColumnStep) -> String {
+    step.key(batch: tensor(step.output).shape[0], precision)
+  }
+
+  private func columns(_ step: ColumnStep, _ route: Route) -> Work {
+    switch route {
+    case .turned:
+      return .turned(TurnedColumns(step, weights.rows(TurnedColumns.layers(of: step))), step)
+    case .split:
+      let mixes = weights.layers(step)
+      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else { break }
+      var shape = tensor(step.output).shape
+      shape[1] = width
+      return .twoColumns(first: mixes[0], second: mixes[1], hidden: hiddenMemory(shape), step)
+    default: break
+    }
+    return .columns(weights.columns(step), step)
+  }
+
+  /// Memory for what lies between two layers that are computed one after the other.
+  private func hiddenMemory(_ shape: [Int]) -> Tensor {
+    let count = shape.reduce(1, *)
+    if hidden.count < count { hidden = .empty([count]) }
+    return hidden.narrowed(0, 0..<count).reshaped(shape)
   }
 
   private func rows(_ step: RowStep, _ route: Route) -> Work {
     switch route {
-    case .fused: return .rows(weights.rows(step), step)
+    case .fused, .turned: return .rows(weights.rows(step), step)
     case .split:
       let mixes = weights.layers(step)
       guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else {
         return .rows(weights.rows(step), step)
       }
       let shape = tensor(step.output).shape.dropLast() + [width]
-      let count = shape.reduce(1, *)
-      if hiddenMemory.count < count { hiddenMemory = .empty([count]) }
-      let hidden = hiddenMemory.narrowed(0, 0..<count).reshaped(Array(shape))
-      return .twoRows(first: mixes[0], second: mixes[1], hidden: hidden, step)
-    default: return .library(weights.library(step, route), step)
+      return .twoRows(first: mixes[0], second: mixes[1], hidden: hiddenMemory(Array(shape)), step)
+    case .blas, .oneDNN, .oneDNNPacked, .oneDNNBFloat16:
+      return .library(weights.library(step, route), step)
     }
   }
 
   /// The same step without products of bytes; nil where it has none.
   private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
     switch work {
-    case .call, .twoRows, .library: nil
+    case .call, .twoRows, .library, .twoColumns, .turned: nil
     case .rows(_, let step):
       weights.isInBytes(step.origin)
         ? (.rows(weights.exact(step), step), step.origin, step.output) : nil
@@ -171,7 +227,7 @@ final class PlannedRun {
 
   private func keepExact(_ work: Work, _ origin: WeightOrigin) {
     switch work {
-    case .call, .twoRows, .library: break
+    case .call, .twoRows, .library, .twoColumns, .turned: break
     case .rows(let mix, _): weights.keep(mix, for: origin)
     case .columns(let mix, _): weights.keep(mix, for: origin)
     }
@@ -200,6 +256,15 @@ final class PlannedRun {
         hidden, gate: step.gate.map(rows), residual: step.residual.map(rows),
         into: tensor(step.output))
     case .library(let layers, let step):
+      layers(
+        tensor(step.x), gate: step.gate.map(tensor), residual: step.residual.map(tensor),
+        into: tensor(step.output))
+    case .twoColumns(let first, let second, let hidden, let step):
+      first(columns(step.x), gate: nil, residual: nil, into: hidden)
+      second(
+        hidden, gate: step.gate.map(columns), residual: step.residual.map(columns),
+        into: tensor(step.output))
+    case .turned(let layers, let step):
       layers(
         tensor(step.x), gate: step.gate.map(tensor), residual: step.residual.map(tensor),
         into: tensor(step.output))

@@ -5,6 +5,8 @@ import Torch
 enum Route: String, Codable, Sendable {
   /// One kernel for all of it.
   case fused
+  /// Of a layer over tokens: turned around, as a layer over channels.
+  case turned
   /// A kernel for each of two layers, with the hidden numbers in memory between them.
   case split
   /// libtorch's operators, whose products are MKL's, Accelerate's or OpenBLAS's.
@@ -16,8 +18,13 @@ enum Route: String, Codable, Sendable {
   /// The same in bfloat16, added up in float32.
   case oneDNNBFloat16 = "onednn-bf16"
 
-  /// Those that can compute steps of `precision` without bytes.
-  static func those(for precision: InferencePrecision, isDouble: Bool) -> [Route] {
+  /// Those for layers over tokens.
+  static func ofColumns(isDouble: Bool) -> [Route] {
+    isDouble ? [.fused, .split, .turned] : [.fused, .turned]
+  }
+
+  /// Those for layers over channels, without products of bytes.
+  static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
     var routes: [Route] = isDouble ? [.fused, .split, .blas] : [.fused, .blas]
     if OneDNN.isThere {
       routes += [.oneDNN, .oneDNNPacked]
@@ -55,6 +62,43 @@ struct LibraryRows {
   func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
     var result = epsilon.map { x.layerNorm(nil, nil, epsilon: $0) } ?? x
     for layer in layers { result = layer(result) }
+    if let gate { result = result * gate }
+    if let residual { result = result + residual }
+    y.copyInPlace(result)
+  }
+}
+
+/// Layers over tokens as layers over channels, for one ``ColumnStep``: few tokens' worth of many channels
+/// fill a kernel's panels better so.
+struct TurnedColumns {
+  private let step: ColumnStep
+  private let mix: RowMix
+
+  /// - Parameter mix: the step's layers over channels.
+  init(_ step: ColumnStep, _ mix: RowMix) { (self.step, self.mix) = (step, mix) }
+
+  /// The same layers as a step over channels; what stands around them is not in it.
+  static func layers(of step: ColumnStep) -> RowStep {
+    var origin = step.origin
+    origin.add("turned")
+    return RowStep(
+      x: step.x, hidden: step.hidden, layer: step.layer, output: step.output, origin: origin)
+  }
+
+  /// [B, S, ...] -> [B, O, ...]
+  func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
+    var x = x
+    switch step.normalization {
+    case .none: break
+    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
+    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
+    }
+    if let (scale, shift) = step.affine { x = x * scale + shift }
+    let turned = x.flattened(from: 2).transposed(1, 2).contiguous()  // [B, C, S]
+    let mixed = Tensor.empty([turned.shape[0], turned.shape[1], step.layer.weight.shape[0]])
+    mix(turned, gate: nil, residual: nil, into: mixed)
+    var result = mixed.transposed(1, 2).reshaped(y.shape)
+    if let scale = step.resultScale { result = result * scale }
     if let gate { result = result * gate }
     if let residual { result = result + residual }
     y.copyInPlace(result)
