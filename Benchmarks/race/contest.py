@@ -22,6 +22,8 @@ CONTENDERS = {
     "openvino": ("OpenVINO", False),
 }
 SEED = 1
+# Seconds of a contender's first run beyond which it is not raced: it would take its turns for hours.
+LONGEST = 15
 REST = 0.02  # seconds between turns, in which the last one's threads fall asleep
 
 # How far outputs may be from those of PyTorch in fp32, over the largest of these: what a correct
@@ -150,13 +152,15 @@ class Contest:
         """Starts a contender, alone on the machine, up to its first prediction or step."""
         worker = self.rules.start(name)
         try:
-            worker.ask("load", **self.request(race, folder))
+            first = worker.ask("load", **self.request(race, folder))["seconds"][0]
         except Failure as failure:
             result["contenders"][name] = {"reason": str(failure)}
             worker.end()
         else:
             result["contenders"][name] = {"start_seconds": worker.seconds_alive()}
             workers[name] = worker
+            if first > LONGEST and name != "compile":  # which compiles in its first run
+                drop(name, f"a run took {first:.0f} s, too long to be repeated", workers, result)
 
     def agree(self, race, folder, workers, result):
         """Compares outputs with PyTorch's in fp32: logits, or the losses of the first three steps.

@@ -49,6 +49,41 @@ import Torch
     }
   }
 
+  nonisolated static let routes = Set(
+    Route.ofRows(.float32, isDouble: true) + Route.ofColumns(isDouble: true)
+  ).sorted { $0.rawValue < $1.rawValue }
+
+  @Test(arguments: ["mixer_s16_224", "gmlp_s16_224", "as_mlp_tiny_224"], routes)
+  func everyRouteGivesTheSame(_ name: String, _ route: Route) throws {
+    let model = try model(name)
+    let table = RouteTable(path: nil, always: route)
+    let plan = InferencePlan(routes: table) { model.logits($0) }
+    let images = images(model, 3, seed: 8)
+    let expected = withoutGradients { model.logits(images) }
+    for _ in 0..<2 { #expect(difference(plan(images), expected) < 2e-5) }
+    #expect((plan.kernels(for: images.shape)?.count ?? 0) > 0)
+  }
+
+  @Test func routesAreMeasuredOnceOnAMachine() throws {
+    let folder = try TemporaryFolder()
+    let path = folder("new/routes.json")
+    let table = RouteTable(path: path)
+    let weight = Tensor.normal([8, 4], generator: Generator(seed: 1))
+    _ = InferencePlan(routes: table) { x in x.linear(weight).relu() }(.ones([2, 4]))
+    let key = "fp32 1x4, 8 relu"
+    let route = try #require(table[key])
+    #expect(RouteTable(path: path)[key] == route)
+    // What is of another machine, or no such file, counts for nothing.
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    for other in [text.replacingOccurrences(of: "libtorch", with: "other"), "{}", ""] {
+      try other.write(toFile: path, atomically: true, encoding: .utf8)
+      #expect(RouteTable(path: path)[key] == nil)
+    }
+    let unwritable = RouteTable(path: "/dev/null/routes.json")
+    unwritable.keep(.fused, for: key)
+    #expect(unwritable[key] == .fused)
+  }
+
   @Test func repeatsAreEqualToTheBit() throws {
     let model = try model("gmlp_ti16_224")
     let plan = InferencePlan { model.logits($0) }

@@ -66,7 +66,9 @@ import Testing
     try write(recipe(epochs: 40), to: "compare.yaml")
     #expect(try compare(["whole"]).status == 0)
     let process = try Tool.start(Self.arguments + ["parts"], in: folder.path)
-    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("parts/plain/last/state.json")) }
+    try Tool.wait(for: process) {
+      FileManager.default.fileExists(atPath: folder("parts/plain/last/state.json"))
+    }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))

@@ -19,7 +19,9 @@ import Testing
       atPath: folder("runs/demo"), withIntermediateDirectories: true)
     try folder.write([1], to: "runs/demo/digits.csv.gz")
     let process = try Tool.start(["demo"], in: folder.path)
-    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("runs/demo-2/gmlp/config.yaml")) }
+    try Tool.wait(for: process) {
+      FileManager.default.fileExists(atPath: folder("runs/demo-2/gmlp/config.yaml"))
+    }
     kill(process.processIdentifier, SIGINT)
     process.waitUntilExit()
     #expect(process.terminationStatus == 130)

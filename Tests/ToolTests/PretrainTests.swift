@@ -94,8 +94,7 @@ import Testing
   }
 
   /// Stopped by Ctrl-C or killed at any moment, and resumed: the weights of an undisturbed run.
-  @Test(arguments: [SIGINT, SIGKILL]) func resumedRunEqualsUndisturbed(_ signal: Int32) throws
-  {
+  @Test(arguments: [SIGINT, SIGKILL]) func resumedRunEqualsUndisturbed(_ signal: Int32) throws {
     let more = [
       "--tokenizer", "vocab.txt", "--epochs", "40", "--save-every", "1", "--ema-decay", "0.9",
     ]
@@ -103,7 +102,9 @@ import Testing
     #expect(whole.status == 0, "\(whole.errors)")
     let process = try Tool.start(
       Self.arguments + ["--output", "parts"] + more, in: folder.path)
-    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("parts/last/state.json")) }
+    try Tool.wait(for: process) {
+      FileManager.default.fileExists(atPath: folder("parts/last/state.json"))
+    }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))

@@ -163,7 +163,9 @@ import Testing
 
     let process = try Tool.start(
       Self.arguments + ["--data", data, "--output", "parts"] + more, in: folder.path)
-    try Tool.wait(for: process) { FileManager.default.fileExists(atPath: folder("parts/last/state.json")) }
+    try Tool.wait(for: process) {
+      FileManager.default.fileExists(atPath: folder("parts/last/state.json"))
+    }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))

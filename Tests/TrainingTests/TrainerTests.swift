@@ -60,6 +60,33 @@ import Training
     #expect(lines[0] == lines[1])
   }
 
+  /// bf16 may mean float32 on this processor; what the run began with holds, wherever it goes on.
+  @Test func aRunGoesOnWithTheProductsThatItBeganWith() throws {
+    let folder = try TemporaryFolder()
+    var recipe = recipe()
+    recipe.precision = .bfloat16
+    try Trainer(recipe, in: folder("run")).run { event in
+      if case .step(let report) = event, report.step == 2 { .stop } else { .proceed }
+    }
+    let path = folder("run/last/state.json")
+    func products() throws -> Precision? {
+      struct State: Codable { var products: Precision? }
+      let data = try Data(contentsOf: URL(filePath: path))
+      return try JSONDecoder().decode(State.self, from: data).products
+    }
+    #expect(try products() == Precision.bfloat16.products(on: .cpu))
+    for (precision, last) in [(Precision.bfloat16, 4), (.float32, 6)] {
+      let data = try Data(contentsOf: URL(filePath: path))
+      var state = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+      state["products"] = precision.rawValue
+      try JSONSerialization.data(withJSONObject: state).write(to: URL(filePath: path))
+      try Trainer(resuming: folder("run")).run { event in
+        if case .step(let report) = event, report.step == last { .stop } else { .proceed }
+      }
+      #expect(try products() == precision)
+    }
+  }
+
   @Test func alsoInLowPrecisionWithBlocksComputedAgain() throws {
     let folder = try TemporaryFolder()
     var recipe = recipe()

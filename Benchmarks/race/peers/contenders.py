@@ -147,6 +147,8 @@ class Products:
         self.torch = torch
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
         dtype = dtype[request["precision"]]
+        if dtype == torch.bfloat16 and self.is_emulated(dtype):
+            dtype = torch.float32  # in which the same products are faster
         shapes = [(1024, 1024, 1024), (2048, 2048, 2048), *map(tuple, request["shapes"])]
         self.ways = [
             (2 * rows * columns * depth, way)
@@ -154,6 +156,15 @@ class Products:
             for way in self.products(rows, columns, depth, dtype)
         ]
         return lambda: None
+
+    def is_emulated(self, dtype):
+        """Whether small products in `dtype` take longer than in float32."""
+        from .serving import timed
+
+        factors = [self.torch.ones(256, 256, dtype=kind) for kind in (dtype, self.torch.float32)]
+        small, plain = (
+            min(timed(lambda: factor @ factor) for _ in range(3)) for factor in factors)
+        return small > plain
 
     def products(self, rows, columns, depth, dtype):
         """MKL's and oneDNN's product of these sizes."""

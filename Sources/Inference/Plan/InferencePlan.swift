@@ -27,13 +27,25 @@ public final class InferencePlan {
   }
 
   private let forward: (Tensor) -> Tensor
+  private let routes: RouteTable
   private var weights: PackedWeights
   private var ways: [[Int]: Way] = [:]
 
   /// - Parameter forward: the same operators for each input of one shape, and for each sample (the
   ///   first dimension) the same result whatever the others are.
-  public init(precision: InferencePrecision = .float32, _ forward: @escaping (Tensor) -> Tensor) {
+  public convenience init(
+    precision: InferencePrecision = .float32, _ forward: @escaping (Tensor) -> Tensor
+  ) {
+    self.init(precision: precision, routes: .ofMachine, forward)
+  }
+
+  /// - Parameter routes: where the fastest ways to compute layers are known, and noted.
+  package init(
+    precision: InferencePrecision = .float32, routes: RouteTable,
+    _ forward: @escaping (Tensor) -> Tensor
+  ) {
     self.precision = precision
+    self.routes = routes
     weights = PackedWeights(precision)
     self.forward = forward
   }
@@ -98,7 +110,9 @@ public final class InferencePlan {
       ways.append(.together(whole, single: single))
     }
     // Plans multiply in float32, or bytes.
-    if precision.others.products(on: .cpu) == .bfloat16, precision != .int8 { ways.append(.asWritten) }
+    if precision == .bfloat16, precision.others.products(on: .cpu) == .bfloat16 {
+      ways.append(.asWritten)
+    }
     guard ways.count > 1 else { return ways[0] }
     let times = ways.map { way in
       (0..<2).map { _ in ContinuousClock().measure { _ = run(way, samples, size: size) } }.min()
@@ -108,7 +122,8 @@ public final class InferencePlan {
   }
 
   /// The plan, if its result for the input that it was made with is the expected one.
-  private func agreeing(_ plan: (input: Tensor, expected: Tensor, run: PlannedRun?)) -> PlannedRun? {
+  private func agreeing(_ plan: (input: Tensor, expected: Tensor, run: PlannedRun?)) -> PlannedRun?
+  {
     guard let run = plan.run,
       run(plan.input).agrees(with: plan.expected, within: precision.tolerance)
     else { return nil }
@@ -122,7 +137,7 @@ public final class InferencePlan {
       return (input, expected, nil)
     }
     graph.fuse()
-    let run = PlannedRun(graph, weights: weights, precision)
+    let run = PlannedRun(graph, weights: weights, precision, routes: routes)
     run.chooseRoutes(for: input)
     if precision == .int8 { run.keepSensitiveSteps(for: input) }
     return (input, expected, run)

@@ -25,8 +25,7 @@ final class PlannedRun {
   private var hidden = Tensor.empty([0])
 
   init(
-    _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision,
-    routes: RouteTable = .ofMachine
+    _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision, routes: RouteTable
   ) {
     (output, self.weights, self.precision, self.routes) = (graph.output, weights, precision, routes)
     let steps = graph.runnable

@@ -93,7 +93,7 @@ struct BenchCommand: ParsableCommand {
       threads: Engine.threadCount, iterations: times.count, seconds: Spread(of: times),
       secondsToLoad: start, secondsOfFirst: first, peakBytes: memory,
       operationsPerSecond: operations / Spread(of: times).median,
-      possibleOperationsPerSecond: productCeiling(precision.value.others))
+      possibleOperationsPerSecond: productCeiling(precision.value.others.products(on: .cpu)))
   }
 
   private func checkpoint(_ model: String) throws -> ModelCheckpoint {

@@ -69,7 +69,8 @@ public final class Trainer {
     let saved = try folder.restore()  // nil: killed before its first save
     if let saved { Engine.threadCount = min(1024, saved.state.threads) }
     try self.init(
-      recipe, rehearsal: nil, from: saved?.weights, products: saved.map { $0.state.products ?? recipe.precision }
+      recipe, rehearsal: nil, from: saved?.weights,
+      products: saved.map { $0.state.products ?? recipe.precision }
     ) { folder }
     if let saved { try restore(saved.tensors, saved.state) }
   }
@@ -108,7 +109,7 @@ public final class Trainer {
   private var precisionRemarks: [String] {
     products == recipe.precision
       ? []
-      : ["\(recipe.precision.rawValue): this processor multiplies \(products.rawValue) faster, so does the run"]
+      : ["\(recipe.precision.rawValue) is computed as \(products.rawValue), faster here"]
   }
 
   // MARK: - Running

@@ -2,7 +2,7 @@ import Torch
 
 /// One of the ways to compute a fused step of a plan. Which is the fastest depends on the processor and
 /// on the sizes, so it is measured.
-enum Route: String, Codable, Sendable {
+package enum Route: String, Codable, Sendable {
   /// One kernel for all of it.
   case fused
   /// Of a layer over tokens: turned around, as a layer over channels.
@@ -19,12 +19,12 @@ enum Route: String, Codable, Sendable {
   case oneDNNBFloat16 = "onednn-bf16"
 
   /// Those for layers over tokens.
-  static func ofColumns(isDouble: Bool) -> [Route] {
+  package static func ofColumns(isDouble: Bool) -> [Route] {
     isDouble ? [.fused, .split, .turned] : [.fused, .turned]
   }
 
   /// Those for layers over channels, without products of bytes.
-  static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
+  package static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
     var routes: [Route] = isDouble ? [.fused, .split, .blas] : [.fused, .blas]
     if OneDNN.isThere {
       routes += [.oneDNN, .oneDNNPacked]
@@ -43,9 +43,10 @@ struct LibraryRows {
 
     init(_ layer: PlannedLayer, _ route: Route) {
       (weight, bias, activation) = (layer.weight, layer.bias, layer.activation)
-      product = OneDNN.product(layer.weight, layer.bias, route) ?? { [layer] x in
-        x.linear(layer.weight, layer.bias)
-      }
+      product =
+        OneDNN.product(layer.weight, layer.bias, route) ?? { [layer] x in
+          x.linear(layer.weight, layer.bias)
+        }
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor { product(x).to(.float32).activated(activation) }

@@ -5,8 +5,8 @@ import Torch
 
 /// What was the fastest on this machine, by what was computed: kept in the user's cache folder from one
 /// process to the next. A file of another processor, libtorch or number of threads counts for nothing.
-final class RouteTable: Sendable {
-  static let ofMachine = RouteTable(
+package final class RouteTable: Sendable {
+  package static let ofMachine = RouteTable(
     path: FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
       .appending(path: "mingle/routes.json").path)
 
@@ -16,20 +16,24 @@ final class RouteTable: Sendable {
   }
 
   private let path: String?
+  private let always: Route?
   private let contents: Mutex<Contents>
 
-  /// - Parameter path: of the file; nil keeps nothing.
-  init(path: String?) {
+  /// - Parameters:
+  ///   - path: of the file; nil keeps nothing.
+  ///   - always: the route for everything that has it, for tests.
+  package init(path: String?, always: Route? = nil) {
     self.path = path
+    self.always = always
     let empty = Contents(machine: Self.machine)
     let saved = path.flatMap { FileManager.default.contents(atPath: $0) }
       .flatMap { try? JSONDecoder().decode(Contents.self, from: $0) }
     contents = Mutex(saved.flatMap { $0.machine == empty.machine ? $0 : nil } ?? empty)
   }
 
-  subscript(key: String) -> Route? { contents.withLock { $0.routes[key] } }
+  package subscript(key: String) -> Route? { always ?? contents.withLock { $0.routes[key] } }
 
-  func keep(_ route: Route, for key: String) {
+  package func keep(_ route: Route, for key: String) {
     let saved = contents.withLock { contents in
       contents.routes[key] = route
       return contents
