@@ -67,12 +67,10 @@ public final class PermuteMLP: Module {
     return projDrop(proj(sum.reshaped(x.shape)))
   }
 
-  /// `linear` over the last two dimensions of `parts` in the order `permutation`, its own inverse; in
-  /// the order of memory, which the mean and the sum read faster.
+  /// `linear` over the last two dimensions of `parts` in the order `permutation`, its own inverse.
   private func mixed(_ parts: Tensor, _ permutation: [Int], _ linear: Linear) -> Tensor {
     let permuted = parts.permuted(permutation)
     return linear(permuted.flattened(from: 3)).reshaped(permuted.shape).permuted(permutation)
-      .contiguous()
   }
 }
 
