@@ -57,7 +57,7 @@ def options():
     add("--pictures", type=pathlib.Path, metavar="FOLDER",
         help="the JPEG files to load, 4 to 3; by default 128 made for it, of 500 x 375")
     add("--growth", action="store_true",
-        help="measure instead how the time of the first model grows with batch, depth and tokens")
+        help="measure instead how the time of one model grows with batch, depth and tokens")
     add("--self-test", action="store_true",
         help="one small model in a few short races, to see that all parts work")
     return parser

@@ -21,7 +21,9 @@ TITLES = {
 
 
 def race(arguments, fail):
-    """Measures the first of the wanted models, writes and prints its growth."""
+    """Measures the wanted model, writes and prints its growth."""
+    if len(arguments.models) != 1:
+        fail("--growth is of one model: name it with --models")
     model = full_name(arguments.models[0])
     watch = machine.Watch()
     result = {
@@ -53,6 +55,8 @@ def full_name(name):
 def measured(arguments, model, kind, size, fail):
     """Seconds of a prediction, and its multiply-adds."""
     command = [str(arguments.mingle), "bench", model, "--json", "--seconds", str(arguments.seconds)]
+    if arguments.threads:
+        command += ["--threads", str(arguments.threads)]
     if kind == "batch":
         command += ["--batch-size", str(size)]
     else:

@@ -84,7 +84,8 @@ void ct_share_cores(void) {
 // them again, page by page, in the next step of a training: three to four percent of its time.
 void ct_keep_memory(void) {
 #if defined(__GLIBC__)
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // Some versions take no more than half of a heap.
+  if (mallopt(M_MMAP_THRESHOLD, 1 << 30) == 0) mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
 }

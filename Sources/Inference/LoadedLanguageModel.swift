@@ -65,7 +65,8 @@ public struct LoadedLanguageModel {
 
   /// Runs `body` without gradients in the model's precision -> float32.
   func compute(_ body: () -> Tensor) -> Tensor {
-    withoutGradients { withAutocast(precision.autocast, on: device, body) }.to(.float32)
+    let products = precision.products(on: device)
+    return withoutGradients { withAutocast(products.autocast, on: device, body) }.to(.float32)
   }
 
   /// - Throws: `MingleError` (`badData`) unless all numbers of an answer are finite.

@@ -13,6 +13,7 @@ import Mingle
 signal(SIGPIPE, SIG_IGN)
 // So is a file that grows past a limit.
 signal(SIGXFSZ, SIG_IGN)
+Engine.keepFreedMemory()
 Engine.onFailure { message in
   Console.error(engineFailure(message))
   _exit(ExitCode.failure.rawValue)

@@ -38,7 +38,7 @@ import Torch
   @Test(arguments: names)
   func everyFamilyHasAPlan(_ name: String) throws {
     let model = try model(name)
-    let plan = InferencePlan { model.logits($0) }
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { model.logits($0) }
     for (count, seed) in [(1, 1), (2, 2), (1, 3), (2, 2)] as [(Int, UInt64)] {
       let images = images(model, count, seed: seed)
       let expected = withoutGradients { model.logits(images) }
@@ -67,26 +67,57 @@ import Torch
   @Test func routesAreMeasuredOnceOnAMachine() throws {
     let folder = try TemporaryFolder()
     let path = folder("new/routes.json")
+    let generator = Generator(seed: 1)
+    let weights = (0..<2).map { _ in Tensor.normal([8, 8], generator: generator) }
+    func plan(_ table: RouteTable) -> InferencePlan {
+      InferencePlan(routes: table) { x in
+        weights.reduce(x) { x, weight in x.linear(weight).softmax() }
+      }
+    }
+    let (key, routes) = ("fp32 1x8, 8 identity", Route.ofRows(.float32, isDouble: false))
     let table = RouteTable(path: path)
-    let weight = Tensor.normal([8, 4], generator: Generator(seed: 1))
-    _ = InferencePlan(routes: table) { x in x.linear(weight).relu() }(.ones([2, 4]))
-    let key = "fp32 1x4, 8 relu"
-    let route = try #require(table[key])
-    #expect(RouteTable(path: path)[key] == route)
-    // What is of another machine, or no such file, counts for nothing.
+    #expect(table.route(for: key, among: routes) == nil)
+    _ = plan(table)(.ones([2, 8]))
+    let route = try #require(table.route(for: key, among: routes))
+    #expect(RouteTable(path: path).route(for: key, among: routes) == route)
+    // What is known is not measured again, and is what equal layers are computed by.
+    table.keep(.blas, for: key)
+    let second = plan(table)
+    _ = second(.ones([2, 8]))
+    #expect(table.route(for: key, among: routes) == .blas)
+    #expect(second.kernels(for: [2, 8])?.count == 0)
+    // A route that there is not here, what is of another machine, or no such file, counts for nothing.
+    #expect(table.route(for: key, among: [.fused]) == nil)
     let text = try String(contentsOfFile: path, encoding: .utf8)
     for other in [text.replacingOccurrences(of: "libtorch", with: "other"), "{}", ""] {
       try other.write(toFile: path, atomically: true, encoding: .utf8)
-      #expect(RouteTable(path: path)[key] == nil)
+      #expect(RouteTable(path: path).route(for: key, among: routes) == nil)
     }
     let unwritable = RouteTable(path: "/dev/null/routes.json")
     unwritable.keep(.fused, for: key)
-    #expect(unwritable[key] == .fused)
+    unwritable.save()
+    #expect(unwritable.route(for: key, among: routes) == .fused)
+  }
+
+  /// Layers of one shape are measured once, and all of them computed by what was found.
+  @Test func equalLayersTakeOneRoute() throws {
+    let generator = Generator(seed: 1)
+    let weights = (0..<6).map { _ in Tensor.normal([40, 40], generator: generator) }
+    func run(_ input: Tensor) -> Tensor {
+      weights.reduce(input) { x, weight in x.linear(weight).softmax() }
+    }
+    let table = RouteTable(path: nil)
+    let plan = InferencePlan(routes: table, run)
+    let x = Tensor.normal([1, 40], generator: generator)
+    #expect(difference(plan(x), run(x)) < 2e-5)
+    let routes = Route.ofRows(.float32, isDouble: false)
+    let route = try #require(table.route(for: "fp32 1x40, 40 identity", among: routes))
+    #expect(plan.kernels(for: [1, 40])?.count == (route == .fused ? 6 : 0))
   }
 
   @Test func repeatsAreEqualToTheBit() throws {
     let model = try model("gmlp_ti16_224")
-    let plan = InferencePlan { model.logits($0) }
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { model.logits($0) }
     let (first, second) = (images(model, 1, seed: 4), images(model, 1, seed: 5))
     let before = plan(first)
     _ = plan(second)
@@ -95,7 +126,7 @@ import Torch
 
   @Test func largeBatchesAreCutInPieces() throws {
     let model = try model("mixer_s16_224")
-    let plan = InferencePlan { model.logits($0) }
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { model.logits($0) }
     for count in [1, 5, 19, 50] {
       let images = images(model, count, seed: 6)
       let expected = withoutGradients { model.logits(images) }
@@ -108,7 +139,9 @@ import Torch
   ])
   func lowerPrecisionIsNear(_ precision: InferencePrecision, _ limit: Double) throws {
     let model = try model("mixer_s16_224")
-    let plan = InferencePlan(precision: precision) { model.logits($0) }
+    let plan = InferencePlan(precision: precision, routes: RouteTable(path: nil)) {
+      model.logits($0)
+    }
     let images = images(model, 2, seed: 7)
     let expected = withoutGradients { model.logits(images) }
     let error = (plan(images) - expected).norm().item / expected.norm().item
@@ -119,7 +152,8 @@ import Torch
   }
 
   @Test func whatReadsItsInputHasNoPlan() {
-    let plan = InferencePlan { x in x.sum().item > 0 ? x * 2 : x * 3 }
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { x in x.sum().item > 0 ? x * 2 : x * 3
+    }
     let x = Tensor.ones([1, 4])
     #expect(difference(plan(x), x * 2) == 0)
     #expect(plan.kernels(for: [1, 4]) == nil)
@@ -151,20 +185,20 @@ import Torch
       },
     ]
     for function in functions {
-      let plan = InferencePlan(function)
+      let plan = InferencePlan(routes: RouteTable(path: nil), function)
       for x in [x, x * 3] { #expect(difference(plan(x), function(x)) < 1e-5) }
     }
   }
 
   @Test func nothingGivesNothing() {
     let weight = Tensor.ones([3, 4])
-    let plan = InferencePlan { x in x.linear(weight) }
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { x in x.linear(weight) }
     #expect(plan(.zeros([0, 4])).shape == [0, 3])
   }
 
   @Test func writingInPlaceKeepsItsMeaning() {
     let weight = Tensor.normal([4, 4], generator: Generator(seed: 3))
-    let plan = InferencePlan { x in
+    let plan = InferencePlan(routes: RouteTable(path: nil)) { x in
       let y = x.linear(weight)
       let before = y * 1
       return y.addInPlace(1) + before + y

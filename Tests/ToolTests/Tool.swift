@@ -26,6 +26,12 @@ struct Tool {
     return products.appending(path: "mingle")
   }()
 
+  /// What was measured on a machine that runs all tests at once is nothing for its user's cache.
+  private static let environment = ProcessInfo.processInfo.environment.merging([
+    "XDG_CACHE_HOME": FileManager.default.temporaryDirectory
+      .appending(path: "mingle-tests-\(ProcessInfo.processInfo.processIdentifier)").path
+  ]) { $1 }
+
   /// Starts `mingle` with `arguments`.
   ///
   /// - Parameter errors: the file for standard error; nil where nobody reads it.
@@ -35,6 +41,7 @@ struct Tool {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
+    process.environment = environment
     process.currentDirectoryURL = URL(filePath: folder)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
@@ -63,7 +70,8 @@ struct Tool {
     process.executableURL = executable
     process.arguments = arguments
     // The networks are tiny: threads of theirs would only take cores from the other suites.
-    process.environment = ProcessInfo.processInfo.environment
+    process.environment =
+      environment
       .merging(["COLUMNS": "80", "OMP_NUM_THREADS": "1"]) { $1 }
     process.standardInput = FileHandle(forReadingAtPath: try scratch.write(input, to: "input"))
     if let folder { process.currentDirectoryURL = URL(filePath: folder) }

@@ -16,7 +16,7 @@ extern "C" {
 typedef struct CTTensorImpl *CTTensor;
 typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
 
-/// A packed weight in 8 bits, for products of bytes: activations are rounded to 8 bits of the range of
+/// A packed weight in 8 bits (kept in 16 where the processor has no products of bytes): activations are rounded to 8 bits of the range of
 /// each row (of each column, in token mixing), part by part.
 typedef struct {
   const int8_t *values;

@@ -8,8 +8,8 @@
 //
 // whose first sum is exact in 32 bits and whose second is known beforehand. Groups add up in float32.
 // Tiles and panels hold kInLane neighbours along K side by side in a lane of 32 bits: four bytes where
-// the processor multiplies those, or the same integers in 16 bits, two in a lane, as it multiplies them
-// twice as fast as float32.
+// the processor multiplies those, or else the same integers in 16 bits, two in a lane. With AVX2 it
+// multiplies these twice as fast as float32.
 
 constexpr int64_t kInLane = 4 / sizeof(Weight8);
 typedef Activation8 ActivationVec __attribute__((ext_vector_type(kWidth)));

@@ -14,6 +14,10 @@
 #include <immintrin.h>
 #endif
 
+// Several registers at once are no register of the platform's calling convention; what takes or returns
+// them is inlined, so nothing outside of this file meets them.
+#pragma clang diagnostic ignored "-Wpsabi"
+
 namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it

@@ -132,17 +132,15 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
   }
 }
 
-/// Mean and scale of a whole matrix, of those of its rows' first parts: the mean of the rows' means,
-/// and the mean of their variances plus the variance of their means.
-static void matrixMoments(const CTColumnMix &mix, const float *x, Moments *of) {
+/// Mean and scale of a whole matrix, from those of its rows: the mean of the rows' means, and the mean
+/// of their variances plus the variance of their means.
+static void combineMoments(const CTColumnMix &mix, Moments *of) {
   double total = 0, squares = 0;
-  for (int64_t s = 0; s < mix.tokens; ++s) {
-    of[s] = moments(x + s * mix.xStride, mix.channels, 0);
-    total += of[s].mean;
-  }
+  for (int64_t s = 0; s < mix.tokens; ++s) total += of[s].mean;
   double mean = total / static_cast<double>(mix.tokens);
   for (int64_t s = 0; s < mix.tokens; ++s) {
-    squares += 1 / (static_cast<double>(of[s].scale) * of[s].scale) + (of[s].mean - mean) * (of[s].mean - mean);
+    squares += 1 / (static_cast<double>(of[s].scale) * of[s].scale) +
+               (of[s].mean - mean) * (of[s].mean - mean);
   }
   double variance = squares / static_cast<double>(mix.tokens);
   float scale = static_cast<float>(1 / std::sqrt(variance + mix.epsilon));
@@ -152,19 +150,18 @@ static void matrixMoments(const CTColumnMix &mix, const float *x, Moments *of) {
 static void mixColumns(const CTColumnMix &mix) {
   int64_t panels = panelCount(mix.channels), threads = at::get_num_threads();
   bool normalizes = mix.normalization != CT_NO_NORM;
-  auto statistics = [&](int64_t matrix, Moments *of) {
+  bool combines = mix.normalization == CT_MATRIX_NORM;
+  auto rowMoments = [&](int64_t matrix, int64_t s) {
     const float *x = mix.x + matrix * mix.xBatchStride;
-    if (mix.normalization == CT_MATRIX_NORM) return matrixMoments(mix, x, of);
-    for (int64_t s = 0; s < mix.tokens; ++s) {
-      of[s] = moments(x + s * mix.xStride, mix.channels, mix.epsilon);
-    }
+    return moments(x + s * mix.xStride, mix.channels, combines ? 0 : mix.epsilon);
   };
   if (mix.batch % threads == 0 || mix.batch >= 8 * threads) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
                             : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
-      if (normalizes) statistics(matrix, of);
+      for (int64_t s = 0; s < mix.tokens && normalizes; ++s) of[s] = rowMoments(matrix, s);
+      if (combines) combineMoments(mix, of);
       for (int64_t panel = 0; panel < panels; ++panel) {
         mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, scratch);
       }
@@ -179,7 +176,13 @@ static void mixColumns(const CTColumnMix &mix) {
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
                               : shared;
-    if (normalizes) statistics(matrix, of);
+    if (normalizes) {
+      parallelFor((mix.tokens + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
+        int64_t end = std::min(mix.tokens, (chunk + 1) * kRowChunk);
+        for (int64_t s = chunk * kRowChunk; s < end; ++s) of[s] = rowMoments(matrix, s);
+      });
+      if (combines) combineMoments(mix, of);
+    }
     parallelFor(panels * parts, [&](int64_t task) {
       mixPanel(mix, matrix, normalizes ? of : nullptr, task / parts * kPanel, Scratch::ofThread(),
                {task % parts, parts});

@@ -20,26 +20,26 @@ INLINE void normRowBackward(const RowGradients &g, int64_t row, Gradient dn) {
   const float *residual = g.residual ? g.residual + row * g.depth : nullptr;
   float *dx = g.dx + row * g.depth;
   if (g.moments == nullptr) {
-    for (int64_t c = 0; c < g.depth; c += kWidth) {
-      Vec v = dn(c);
-      if (residual) v += loadUpTo(residual + c, g.depth - c);
+    for (int64_t c = 0; c < g.depth; c += kPanel) {
+      Wide v = dn(c);
+      if (residual) v += loadUpTo<Wide>(residual + c, g.depth - c);
       storeUpTo(dx + c, v, g.depth - c);
     }
     return;
   }
-  Vec mean = splat(g.moments[2 * row]), scale = splat(g.moments[2 * row + 1]);
-  Vec sums = splat(0), products = splat(0);
-  for (int64_t c = 0; c < g.depth; c += kWidth) {
-    Vec d = dn(c), n = (loadUpTo(x + c, g.depth - c) - mean) * scale;
+  Wide mean = splat<Wide>(g.moments[2 * row]), scale = splat<Wide>(g.moments[2 * row + 1]);
+  Wide sums = splat<Wide>(0), products = splat<Wide>(0);
+  for (int64_t c = 0; c < g.depth; c += kPanel) {
+    Wide d = dn(c), n = (loadUpTo<Wide>(x + c, g.depth - c) - mean) * scale;
     sums += d;
     products = fma(d, n, products);
   }
-  Vec first = splat(sum(sums) / static_cast<float>(g.depth));
-  Vec second = splat(sum(products) / static_cast<float>(g.depth));
-  for (int64_t c = 0; c < g.depth; c += kWidth) {
-    Vec n = (loadUpTo(x + c, g.depth - c) - mean) * scale;
-    Vec v = scale * (dn(c) - first - n * second);
-    if (residual) v += loadUpTo(residual + c, g.depth - c);
+  Wide first = splat<Wide>(sum(sums) / static_cast<float>(g.depth));
+  Wide second = splat<Wide>(sum(products) / static_cast<float>(g.depth));
+  for (int64_t c = 0; c < g.depth; c += kPanel) {
+    Wide n = (loadUpTo<Wide>(x + c, g.depth - c) - mean) * scale;
+    Wide v = scale * (dn(c) - first - n * second);
+    if (residual) v += loadUpTo<Wide>(residual + c, g.depth - c);
     storeUpTo(dx + c, v, g.depth - c);
   }
 }
@@ -48,7 +48,7 @@ static void rowGradients(const RowGradients &g) {
   auto finish = [&](const RowTiles &tiles, int64_t i, const float *results) {
     for (int r = 0; r < tiles.height(i); ++r) {
       normRowBackward(g, tiles.first + tiles.start(i) + r, [&](int64_t c) {
-        return load(results + c / kPanel * kTileSize + r * kPanel + c % kPanel);
+        return load<Wide>(results + c / kPanel * kTileSize + r * kPanel);
       });
     }
   };
@@ -80,7 +80,7 @@ static void rowGradients(const RowGradients &g) {
     twoProducts(
         tiles, packed, g.columns, g.weight, g.hidden, g.hiddenWeight, g.depth, scratch,
         [&](int64_t row, int rows, int64_t c) {
-          int64_t at = row * g.hidden + std::min(c, g.hidden - 1);
+          int64_t at = row * g.hidden + c;
           for (const float *p : {g.h, static_cast<const float *>(g.activated),
                                  static_cast<const float *>(g.dh)}) {
             fetch(p + at, g.hidden, rows);
@@ -151,28 +151,28 @@ static void gateNormGradients(const GateNormGradients &g) {
     for (int64_t row = begin; row < end; ++row) {
       const float *h = g.h + 2 * row * g.width;
       float *m = g.m + row * g.width, *dh = g.dh + 2 * row * g.width;
-      Vec mean = splat(g.moments[2 * row]), scale = splat(g.moments[2 * row + 1]);
-      Vec sums = splat(0), products = splat(0);
-      for (int64_t c = 0; c < g.width; c += kWidth) {
+      Wide mean = splat<Wide>(g.moments[2 * row]), scale = splat<Wide>(g.moments[2 * row + 1]);
+      Wide sums = splat<Wide>(0), products = splat<Wide>(0);
+      for (int64_t c = 0; c < g.width; c += kPanel) {
         int64_t count = g.width - c;
-        Activated<Vec> v = activateWithSlope(g.activation, loadUpTo(h + c, count));
-        Vec n = (v.value - mean) * scale, dm = loadUpTo(m + c, count);
+        Activated<Wide> v = activateWithSlope(g.activation, loadUpTo<Wide>(h + c, count));
+        Wide n = (v.value - mean) * scale, dm = loadUpTo<Wide>(m + c, count);
         store(normalized + c, n);
         store(slopes + c, v.slope);
-        storeUpTo(dGain + c, fma(dm, n, loadUpTo(dGain + c, count)), count);
-        storeUpTo(dShift + c, loadUpTo(dShift + c, count) + dm, count);
-        Vec dn = dm * loadUpTo(g.gain + c, count);
+        storeUpTo(dGain + c, fma(dm, n, loadUpTo<Wide>(dGain + c, count)), count);
+        storeUpTo(dShift + c, loadUpTo<Wide>(dShift + c, count) + dm, count);
+        Wide dn = dm * loadUpTo<Wide>(g.gain + c, count);
         sums += dn;
         products = fma(dn, n, products);
       }
-      Vec first = splat(sum(sums) / static_cast<float>(g.width));
-      Vec second = splat(sum(products) / static_cast<float>(g.width));
-      for (int64_t c = 0; c < g.width; c += kWidth) {
+      Wide first = splat<Wide>(sum(sums) / static_cast<float>(g.width));
+      Wide second = splat<Wide>(sum(products) / static_cast<float>(g.width));
+      for (int64_t c = 0; c < g.width; c += kPanel) {
         int64_t count = g.width - c;
-        Vec n = load(normalized + c), gain = loadUpTo(g.gain + c, count);
-        Vec dn = loadUpTo(m + c, count) * gain;
-        storeUpTo(dh + c, scale * (dn - first - n * second) * load(slopes + c), count);
-        storeUpTo(m + c, fma(n, gain, loadUpTo(g.shift + c, count)), count);
+        Wide n = load<Wide>(normalized + c), gain = loadUpTo<Wide>(g.gain + c, count);
+        Wide dn = loadUpTo<Wide>(m + c, count) * gain;
+        storeUpTo(dh + c, scale * (dn - first - n * second) * load<Wide>(slopes + c), count);
+        storeUpTo(m + c, fma(n, gain, loadUpTo<Wide>(g.shift + c, count)), count);
       }
     }
   });
@@ -186,30 +186,30 @@ static void normGradients(const NormGradients &g) {
       const float *x = g.x + row * g.width, *dm = g.dm + row * g.width;
       float *dx = g.dx + row * g.width;
       bool normalizes = g.moments != nullptr;
-      Vec mean = splat(normalizes ? g.moments[2 * row] : 0);
-      Vec scale = splat(normalizes ? g.moments[2 * row + 1] : 1);
+      Wide mean = splat<Wide>(normalizes ? g.moments[2 * row] : 0);
+      Wide scale = splat<Wide>(normalizes ? g.moments[2 * row + 1] : 1);
       auto gradient = [&](int64_t c) {
-        Vec d = loadUpTo(dm + c, g.width - c);
-        if (g.gain) d *= loadUpTo(g.gain + c, g.width - c);
-        return g.scale ? d * loadUpTo(g.scale + c, g.width - c) : d;
+        Wide d = loadUpTo<Wide>(dm + c, g.width - c);
+        if (g.gain) d *= loadUpTo<Wide>(g.gain + c, g.width - c);
+        return g.scale ? d * loadUpTo<Wide>(g.scale + c, g.width - c) : d;
       };
-      Vec sums = splat(0), products = splat(0);
-      for (int64_t c = 0; c < g.width; c += kWidth) {
+      Wide sums = splat<Wide>(0), products = splat<Wide>(0);
+      for (int64_t c = 0; c < g.width; c += kPanel) {
         int64_t count = g.width - c;
-        Vec n = (loadUpTo(x + c, count) - mean) * scale, d = loadUpTo(dm + c, count);
-        storeUpTo(dGain + c, fma(d, n, loadUpTo(dGain + c, count)), count);
-        storeUpTo(dShift + c, loadUpTo(dShift + c, count) + d, count);
-        Vec dn = gradient(c);
+        Wide n = (loadUpTo<Wide>(x + c, count) - mean) * scale, d = loadUpTo<Wide>(dm + c, count);
+        storeUpTo(dGain + c, fma(d, n, loadUpTo<Wide>(dGain + c, count)), count);
+        storeUpTo(dShift + c, loadUpTo<Wide>(dShift + c, count) + d, count);
+        Wide dn = gradient(c);
         sums += dn;
         products = fma(dn, n, products);
       }
-      Vec first = splat(normalizes ? sum(sums) / static_cast<float>(g.width) : 0);
-      Vec second = splat(normalizes ? sum(products) / static_cast<float>(g.width) : 0);
-      for (int64_t c = 0; c < g.width; c += kWidth) {
+      Wide first = splat<Wide>(normalizes ? sum(sums) / static_cast<float>(g.width) : 0);
+      Wide second = splat<Wide>(normalizes ? sum(products) / static_cast<float>(g.width) : 0);
+      for (int64_t c = 0; c < g.width; c += kPanel) {
         int64_t count = g.width - c;
-        Vec n = (loadUpTo(x + c, count) - mean) * scale;
-        Vec v = scale * (gradient(c) - first - n * second);
-        if (g.residual) v += loadUpTo(g.residual + row * g.width + c, count);
+        Wide n = (loadUpTo<Wide>(x + c, count) - mean) * scale;
+        Wide v = scale * (gradient(c) - first - n * second);
+        if (g.residual) v += loadUpTo<Wide>(g.residual + row * g.width + c, count);
         storeUpTo(dx + c, v, count);
       }
     }

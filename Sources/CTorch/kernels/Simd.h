@@ -98,6 +98,13 @@ INLINE float sum(Vec v) {
   return lanes[0];
 }
 
+INLINE float sum(Wide v) {
+  Vec parts[kWide];
+  __builtin_memcpy(parts, &v, sizeof v);
+  for (int i = 1; i < kWide; ++i) parts[0] += parts[i];
+  return sum(parts[0]);
+}
+
 /// 1 / x within 2^-22, for x that are neither huge nor tiny.
 INLINE Vec reciprocal(Vec x) {
   Vec y = reciprocalEstimate(x);
@@ -157,10 +164,11 @@ INLINE Normal<V> normal(V x) {
 }
 
 /// x Phi(x) = x / 2 + x f(x), where f = Phi - 1/2 is x P(x^2) / Q(x^2) within 7e-8: polynomials of
-/// degree 6 and 4 fitted to |x| <= 5.4, whose quotient passes 1/2 there, so that it can be cut off.
+/// degree 6 and 4 fitted to |x| <= 5.4. At 5.6 the quotient is beyond 1/2 by more than the rounding
+/// errors, so that it is cut off there and for all larger x.
 template <typename V>
 INLINE V gelu(V x) {
-  V c = min(max(x, splat<V>(-5.4f)), splat<V>(5.4f)), t = c * c;
+  V c = min(max(x, splat<V>(-5.6f)), splat<V>(5.6f)), t = c * c;
   V q = splat<V>(5.1404055e-05f);
   q = fma(q, t, splat<V>(0.0016329981f));
   q = fma(q, t, splat<V>(0.027150666f));

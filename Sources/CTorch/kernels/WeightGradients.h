@@ -68,7 +68,7 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
     float *results = scratch.floats(2, (block.tiles * panelsHere + 1) * kTileSize);
     float *sums = scratch.floats(3, block.tiles * sumsStride);
     std::fill(sums, sums + block.tiles * sumsStride, 0.0f);
-    int heights[kBlockTiles + 1];
+    int heights[kBlockTiles];
     for (int64_t t = 0; t < block.tiles; ++t) heights[t] = block.height(t);
     bool hasBegun = false;
     for (int64_t segment = 0; segment < segments; ++segment) {

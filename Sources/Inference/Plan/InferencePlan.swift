@@ -12,7 +12,8 @@ import Torch
 /// called becomes the plan, if the plan's result agrees; where it does not, or where the computation
 /// depends on its input's values (as routing to experts does), that shape is computed as written. With
 /// the second input of a shape the plan takes the time to find out whether samples are faster together
-/// than one by one. Weights must not change afterwards. Not for use from two threads at once.
+/// than one by one, so results may differ in the last bits from then on. Weights must not change
+/// afterwards. Not for use from two threads at once.
 public final class InferencePlan {
   public let precision: InferencePrecision
 

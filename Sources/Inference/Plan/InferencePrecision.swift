@@ -3,8 +3,8 @@ import Torch
 /// The precision of a prediction's matrix products; everything else is computed in float32.
 public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
   case float32 = "fp32"
-  /// Weights rounded to bfloat16, and activations too where the processor multiplies such numbers
-  /// faster than float32.
+  /// A plan's weights rounded to bfloat16, and activations too where products of such numbers are faster
+  /// than those of float32.
   case bfloat16 = "bf16"
   /// Products of bytes, where a plan has them: weights in 8 bits of their row's range, activations in
   /// 8 bits of their own as they come. Layers whose results would suffer have weights in bfloat16.

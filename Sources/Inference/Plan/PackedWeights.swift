@@ -5,6 +5,7 @@ final class PackedWeights {
   private let precision: InferencePrecision
   private var rows: [String: (mix: RowMix, origin: WeightOrigin)] = [:]
   private var columns: [String: (mix: ColumnMix, origin: WeightOrigin)] = [:]
+  private var libraries: [String: (layers: LibraryRows, origin: WeightOrigin)] = [:]
   /// What was packed without bytes although the precision is int8.
   private var exact: Set<String> = []
 
@@ -35,10 +36,21 @@ final class PackedWeights {
 
   /// The step's layers by libtorch's operators.
   func library(_ step: RowStep, _ route: Route) -> LibraryRows {
-    var step = step
-    step.layer = rounded(step.layer, .float32)
-    step.hidden = step.hidden.map { rounded($0, .float32) }
-    return LibraryRows(step, route)
+    let key = "\(route) \(step.origin.key)"
+    if let (layers, _) = libraries[key] { return layers }
+    var rounded = step
+    rounded.layer = self.rounded(step.layer, .float32)
+    rounded.hidden = step.hidden.map { self.rounded($0, .float32) }
+    let layers = LibraryRows(rounded, route)
+    libraries[key] = (layers, step.origin)
+    return layers
+  }
+
+  /// Forgets all layers by libtorch's operators but those of the step by `route`.
+  func forgetLibraries(of step: RowStep, but route: Route) {
+    libraries = libraries.filter {
+      !$0.key.hasSuffix(" \(step.origin.key)") || $0.key == "\(route) \(step.origin.key)"
+    }
   }
 
   /// Whether the step of this origin multiplies bytes.

@@ -156,7 +156,10 @@ struct ColumnStep {
   func key(batch: Int, _ precision: InferencePrecision) -> String {
     routeKey(
       precision, "\(batch)x\((hidden ?? layer).weight.shape[1])x\(channels) over tokens",
-      [normalization == .none ? nil : "norm", hidden?.name, layer.name], gate, residual)
+      [
+        normalization == .none ? nil : "\(normalization)", affine == nil ? nil : "affine",
+        hidden?.name, layer.name, resultScale == nil ? nil : "scaled",
+      ], gate, residual)
   }
 }
 

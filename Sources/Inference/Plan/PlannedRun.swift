@@ -11,6 +11,13 @@ final class PlannedRun {
     case columns(ColumnMix, ColumnStep)
     case twoColumns(first: ColumnMix, second: ColumnMix, hidden: Tensor, ColumnStep)
     case turned(TurnedColumns, ColumnStep)
+
+    var hasHiddenMemory: Bool {
+      switch self {
+      case .twoRows, .twoColumns: true
+      default: false
+      }
+    }
   }
 
   private var work: [Work] = []
@@ -21,13 +28,15 @@ final class PlannedRun {
   private let output: Int
   private let weights: PackedWeights
   private let precision: InferencePrecision
-  private let routes: RouteTable
+  private let table: RouteTable
+  /// The steps whose routes were known from the start.
+  private var known: Set<Int> = []
   private var hidden = Tensor.empty([0])
 
   init(
     _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision, routes: RouteTable
   ) {
-    (output, self.weights, self.precision, self.routes) = (graph.output, weights, precision, routes)
+    (output, self.weights, self.precision, table) = (graph.output, weights, precision, routes)
     let steps = graph.runnable
     let lives = Lives(of: steps, output: graph.output)
     var needs: [PlanArena.Need] = []
@@ -44,8 +53,14 @@ final class PlannedRun {
       case .call(let call):
         if isView(call) { continue }
         work.append(.call(call))
-      case .rows(let step): work.append(rows(step, route(of: step) ?? .fused))
-      case .columns(let step): work.append(columns(step, route(of: step) ?? .fused))
+      case .rows(let step):
+        let route = route(of: step)
+        if route != nil { known.insert(work.count) }
+        work.append(rows(step, route ?? .fused))
+      case .columns(let step):
+        let route = route(of: step)
+        if route != nil { known.insert(work.count) }
+        work.append(columns(step, route ?? .fused))
       }
       indices.append(index)
     }
@@ -74,8 +89,8 @@ final class PlannedRun {
   var kernels: (count: Int, inBytes: Int) {
     let origins = work.compactMap { item -> WeightOrigin? in
       switch item {
-      case .call: nil
-      case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step): step.origin
+      case .call, .library: nil
+      case .rows(_, let step), .twoRows(_, _, _, let step): step.origin
       case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step): step.origin
       }
     }
@@ -108,62 +123,72 @@ final class PlannedRun {
   /// Measures how steps are computed fastest that no run on this machine has met yet.
   func chooseRoutes(for input: Tensor) {
     guard precision != .int8 else { return }
-    var others: Set<Int> = []
+    var chosen: [(index: Int, route: Route)] = []
     _ = run(input) { index in
       perform(index)
       switch work[index] {
-      case .rows(_, let step) where route(of: step) == nil:
-        let routes = Route.ofRows(precision, isDouble: step.hidden != nil)
-        let best = fastest(of: routes, at: index) { rows(step, $0) }
-        self.routes.keep(best, for: key(of: step))
-      case .columns(_, let step) where route(of: step) == nil:
-        let routes = Route.ofColumns(isDouble: step.hidden != nil)
-        let best = fastest(of: routes, at: index) { columns(step, $0) }
-        self.routes.keep(best, for: key(of: step))
-      default: return
+      case .rows(_, let step) where !known.contains(index):
+        let best = route(of: step) ?? measured(routes(for: step), at: index) { rows(step, $0) }
+        table.keep(best, for: key(of: step))
+        work[index] = rows(step, best)
+        chosen.append((index, best))
+      case .columns(_, let step) where !known.contains(index):
+        let best = route(of: step) ?? measured(routes(for: step), at: index) { columns(step, $0) }
+        table.keep(best, for: key(of: step))
+        work[index] = columns(step, best)
+        chosen.append((index, best))
+      default: break
       }
-      others.insert(index)
     }
-    for index in others { forgetOthers(than: work[index]) }
+    guard !chosen.isEmpty else { return }
+    for (index, route) in chosen { forgetOthers(than: work[index], route) }
+    if !work.contains(where: \.hasHiddenMemory) { hidden = .empty([0]) }
+    table.save()
   }
 
-  private func fastest(of routes: [Route], at index: Int, _ make: (Route) -> Work) -> Route {
-    var best = (time: Duration.seconds(1 << 30), route: Route.fused, work: work[index])
+  /// The fastest route for the step at `index`; another than one kernel must be so by some percent, that
+  /// a moment's noise may not decide for good.
+  private func measured(_ routes: [Route], at index: Int, _ make: (Route) -> Work) -> Route {
+    var best = (time: Duration.seconds(1 << 30), route: Route.fused)
     for route in routes {
       work[index] = make(route)
       perform(index)
       let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
-      if time < best.time { best = (time, route, work[index]) }
+      if time < best.time * 0.96 { best = (time, route) }
     }
-    work[index] = best.work
     return best.route
   }
 
   /// Drops the weights that were packed for the step's other routes.
-  private func forgetOthers(than work: Work) {
+  private func forgetOthers(than work: Work, _ route: Route) {
     switch work {
     case .call: break
-    case .rows(_, let step):
-      if step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
-    case .twoRows(_, _, _, let step): weights.forget(step)
-    case .library(_, let step): for step in [step] + step.layers { weights.forget(step) }
-    case .columns(_, let step):
-      weights.forget(TurnedColumns.layers(of: step))
-      if step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
-    case .twoColumns(_, _, _, let step):
-      weights.forget(TurnedColumns.layers(of: step))
-      weights.forget(step)
-    case .turned(_, let step): for step in [step] + step.layers { weights.forget(step) }
+    case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step):
+      weights.forgetLibraries(of: step, but: route)
+      if route != .fused { weights.forget(step) }
+      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
+    case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step):
+      if route != .fused { weights.forget(step) }
+      if route != .turned { weights.forget(TurnedColumns.layers(of: step)) }
+      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
     }
+  }
+
+  private func routes(for step: RowStep) -> [Route] {
+    Route.ofRows(precision, isDouble: step.hidden != nil)
+  }
+
+  private func routes(for step: ColumnStep) -> [Route] {
+    Route.ofColumns(isDouble: step.hidden != nil)
   }
 
   /// The fastest way to compute the step, if it is known.
   private func route(of step: RowStep) -> Route? {
-    precision == .int8 ? .fused : routes[key(of: step)]
+    precision == .int8 ? .fused : table.route(for: key(of: step), among: routes(for: step))
   }
 
   private func route(of step: ColumnStep) -> Route? {
-    precision == .int8 ? .fused : routes[key(of: step)]
+    precision == .int8 ? .fused : table.route(for: key(of: step), among: routes(for: step))
   }
 
   private func key(of step: RowStep) -> String {

@@ -21,6 +21,10 @@ public enum Engine {
   /// References to tensors alive in this process; returns to its start when nothing leaks.
   public static var liveTensorCount: Int { Int(ct_live_tensors()) }
 
+  /// Lets the process keep up to a GiB of memory that was freed, for what it makes next: training steps
+  /// take three to four percent less time. For programs that do nothing else; `mingle` calls it.
+  public static func keepFreedMemory() { ct_keep_memory() }
+
   private static let failureHandler = Mutex<(@Sendable (String) -> Never)?>(nil)
 
   /// Replaces the trap that ends the program when an operator fails (a programmer's error, or no
@@ -35,10 +39,7 @@ public enum Engine {
   }
 
   /// Done once, before the first operator is looked up.
-  static let start: Void = {
-    ct_share_cores()
-    ct_keep_memory()
-  }()
+  static let start: Void = ct_share_cores()
 
   static var lastError: String { String(cString: ct_last_error()) }
 

@@ -21,7 +21,9 @@ public func evaluate(
     classCount: model.configuration.classes, on: loader, loss: loss, batchLimit: batchLimit,
     onBatch: onBatch, onBroken: onBroken
   ) { images in
-    withAutocast(precision.autocast, on: device) { model.logits(images.to(device)) }.to(.float32)
+    withAutocast(precision.products(on: device).autocast, on: device) {
+      model.logits(images.to(device))
+    }.to(.float32)
   }
 }
 

@@ -25,8 +25,10 @@ public func evaluate(
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     guard let wanted = batch.labels?.to(device) else { break }
     try withoutGradients {
-      let logits = withAutocast(precision.autocast, on: device) { model.logits(batch, on: device) }
-        .to(.float32)
+      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
+        model.logits(batch, on: device)
+      }
+      .to(.float32)
       let loss = textLoss(logits, wanted).item
       lossSum += loss * Double(batch.count)
       if wanted.dtype == .int64 { classes.add(logits, wanted, loss: loss) }
@@ -75,7 +77,7 @@ public func evaluate(
   var batches = 0
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     withoutGradients {
-      let logits = withAutocast(precision.autocast, on: device) {
+      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
         model.logits(batch.texts, on: device)
       }.to(.float32)
       predictor.add(logits, indices: batch.indices)
@@ -131,7 +133,7 @@ public func evaluate(
   var (batches, done) = (0, 0)
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     withoutGradients {
-      let logits = withAutocast(precision.autocast, on: device) {
+      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
         model.maskedLogits(batch, on: device)
       }.to(.float32)
       let labels = batch.labels.to(device)

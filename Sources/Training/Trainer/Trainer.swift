@@ -109,7 +109,7 @@ public final class Trainer {
   private var precisionRemarks: [String] {
     products == recipe.precision
       ? []
-      : ["\(recipe.precision.rawValue) is computed as \(products.rawValue), faster here"]
+      : ["products are computed in \(products.rawValue), faster where the run began"]
   }
 
   // MARK: - Running

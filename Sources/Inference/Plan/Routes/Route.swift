@@ -37,16 +37,13 @@ package enum Route: String, Codable, Sendable {
 /// Linear layers over the channels by libtorch's operators, for one ``RowStep``.
 struct LibraryRows {
   private struct Layer {
-    let weight, bias: Tensor?
     let activation: KernelActivation
     let product: @Sendable (Tensor) -> Tensor
 
     init(_ layer: PlannedLayer, _ route: Route) {
-      (weight, bias, activation) = (layer.weight, layer.bias, layer.activation)
-      product =
-        OneDNN.product(layer.weight, layer.bias, route) ?? { [layer] x in
-          x.linear(layer.weight, layer.bias)
-        }
+      activation = layer.activation
+      let (weight, bias) = (layer.weight, layer.bias)
+      product = OneDNN.product(weight, bias, route) ?? { x in x.linear(weight, bias) }
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor { product(x).to(.float32).activated(activation) }
@@ -63,9 +60,7 @@ struct LibraryRows {
   func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
     var result = epsilon.map { x.layerNorm(nil, nil, epsilon: $0) } ?? x
     for layer in layers { result = layer(result) }
-    if let gate { result = result * gate }
-    if let residual { result = result + residual }
-    y.copyInPlace(result)
+    y.take(result, gate: gate, residual: residual)
   }
 }
 
@@ -100,9 +95,7 @@ struct TurnedColumns {
     mix(turned, gate: nil, residual: nil, into: mixed)
     var result = mixed.transposed(1, 2).reshaped(y.shape)
     if let scale = step.resultScale { result = result * scale }
-    if let gate { result = result * gate }
-    if let residual { result = result + residual }
-    y.copyInPlace(result)
+    y.take(result, gate: gate, residual: residual)
   }
 }
 
@@ -134,6 +127,12 @@ enum OneDNN {
 }
 
 extension Tensor {
+  /// Becomes `result * gate + residual`.
+  fileprivate func take(_ result: Tensor, gate: Tensor?, residual: Tensor?) {
+    let gated = gate.map { result * $0 } ?? result
+    copyInPlace(residual.map { gated + $0 } ?? gated)
+  }
+
   fileprivate func activated(_ activation: KernelActivation) -> Tensor {
     switch activation {
     case .identity: self

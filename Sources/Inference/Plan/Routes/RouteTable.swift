@@ -4,7 +4,7 @@ import Synchronization
 import Torch
 
 /// What was the fastest on this machine, by what was computed: kept in the user's cache folder from one
-/// process to the next. A file of another processor, libtorch or number of threads counts for nothing.
+/// process to the next. A file of another processor or libtorch counts for nothing.
 package final class RouteTable: Sendable {
   package static let ofMachine = RouteTable(
     path: FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
@@ -25,36 +25,45 @@ package final class RouteTable: Sendable {
   package init(path: String?, always: Route? = nil) {
     self.path = path
     self.always = always
-    let empty = Contents(machine: Self.machine)
-    let saved = path.flatMap { FileManager.default.contents(atPath: $0) }
-      .flatMap { try? JSONDecoder().decode(Contents.self, from: $0) }
-    contents = Mutex(saved.flatMap { $0.machine == empty.machine ? $0 : nil } ?? empty)
+    contents = Mutex(path.flatMap(Self.read) ?? Contents(machine: Self.machine))
   }
 
-  package subscript(key: String) -> Route? { always ?? contents.withLock { $0.routes[key] } }
+  /// The fastest route that is known, of those that there are.
+  package func route(for key: String, among routes: [Route]) -> Route? {
+    let route = always ?? contents.withLock { $0.routes[Self.threaded(key)] }
+    return route.flatMap { routes.contains($0) ? $0 : always == nil ? nil : .fused }
+  }
 
   package func keep(_ route: Route, for key: String) {
-    let saved = contents.withLock { contents in
-      contents.routes[key] = route
-      return contents
-    }
-    write(saved)
+    contents.withLock { $0.routes[Self.threaded(key)] = route }
   }
 
-  /// A cache that cannot be written is measured anew: no reason to end a prediction.
-  private func write(_ contents: Contents) {
+  /// Writes what was kept, beside what other processes wrote meanwhile. A cache that cannot be written is
+  /// measured anew: no reason to end a prediction.
+  package func save() {
     guard let path else { return }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    let folder = URL(filePath: path).deletingLastPathComponent()
-    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    guard let data = try? encoder.encode(contents) else { return }
-    try? writeAtomically(to: path) { try $0.write([UInt8](data)) }
+    contents.withLock { contents in
+      if let others = Self.read(path) { contents.routes.merge(others.routes) { own, _ in own } }
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+      let folder = URL(filePath: path).deletingLastPathComponent()
+      try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      guard let data = try? encoder.encode(contents) else { return }
+      try? writeAtomically(to: path) { try $0.write([UInt8](data)) }
+    }
   }
+
+  /// What the file says of this machine; nil if it says nothing.
+  private static func read(_ path: String) -> Contents? {
+    FileManager.default.contents(atPath: path)
+      .flatMap { try? JSONDecoder().decode(Contents.self, from: $0) }
+      .flatMap { $0.machine == machine ? $0 : nil }
+  }
+
+  private static func threaded(_ key: String) -> String { "\(key), \(Engine.threadCount) threads" }
 
   private static var machine: String {
-    "\(processor); \(Engine.kernelName) kernels; libtorch \(Engine.version); "
-      + "\(Engine.threadCount) threads"
+    "\(processor); \(Engine.kernelName) kernels; libtorch \(Engine.version)"
   }
 
   /// What the system says of the first processor, but for what changes as it runs.
@@ -68,6 +77,8 @@ package final class RouteTable: Sendable {
         }
         return parts.count == 2 && names.contains(parts[0]) ? parts[1] : nil
       }
-    return fields?.joined(separator: " ") ?? ProcessInfo.processInfo.operatingSystemVersionString
+    let system = ProcessInfo.processInfo
+    if let fields, !fields.isEmpty { return fields.joined(separator: " ") }
+    return "\(system.processorCount) cores, \(system.operatingSystemVersionString)"
   }()
 }
