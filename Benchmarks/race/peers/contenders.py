@@ -147,7 +147,7 @@ class Products:
         self.torch = torch
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
         dtype = dtype[request["precision"]]
-        if dtype == torch.bfloat16 and self.is_emulated(dtype):
+        if dtype != torch.float32 and self.is_emulated(dtype):
             dtype = torch.float32  # in which the same products are faster
         shapes = [(1024, 1024, 1024), (2048, 2048, 2048), *map(tuple, request["shapes"])]
         self.ways = [
@@ -161,10 +161,12 @@ class Products:
         """Whether small products in `dtype` take longer than in float32."""
         from .serving import timed
 
-        factors = [self.torch.ones(256, 256, dtype=kind) for kind in (dtype, self.torch.float32)]
-        small, plain = (
-            min(timed(lambda: factor @ factor) for _ in range(3)) for factor in factors)
-        return small > plain
+        def seconds(kind):
+            multiply = self.torch._int_mm if kind == self.torch.int8 else self.torch.mm
+            factor = self.torch.ones(256, 256, dtype=kind)
+            return min(timed(lambda: multiply(factor, factor)) for _ in range(3))
+
+        return seconds(dtype) > seconds(self.torch.float32)
 
     def products(self, rows, columns, depth, dtype):
         """MKL's and oneDNN's product of these sizes."""
