@@ -39,6 +39,7 @@ typedef struct {
   CTActivation hiddenActivation;
   const float *weight;        // packed by ct_pack_panels, [columns, depth or padded hidden]
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
+  bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_panels
   const float *bias;          // [padded columns] or null
   CTActivation activation;
   const float *gate;          // [rows, columns] or null
@@ -75,6 +76,7 @@ typedef struct {
   CTActivation hiddenActivation;
   const float *weight;        // packed by ct_pack_tiles, [rows, tokens or hidden]
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
+  bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_tiles
   const float *bias;          // [rows] or null
   CTActivation activation;
   const float *resultScale;   // [channels] or null
@@ -103,6 +105,17 @@ int64_t ct_tiles_size(int64_t rows, int64_t depth);
 void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Packs a row-major weight [rows, depth] for token mixing.
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// Whether the processor has an instruction for products of bfloat16. Without it kernels compute them
+/// nevertheless, more slowly than in float32.
+bool ct_has_bfloat16_products(void);
+/// Floats whose memory a weight [rows, depth] takes as products of bfloat16 read it.
+int64_t ct_bfloat16_panels_size(int64_t rows, int64_t depth);
+int64_t ct_bfloat16_tiles_size(int64_t rows, int64_t depth);
+/// Rounds and packs a row-major weight [rows, depth] for channel mixing, two neighbours along depth in
+/// each 32 bits. Activations will be rounded in the same way, sums are in float32.
+void ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// Rounds and packs a row-major weight [rows, depth] for token mixing.
+void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// How many numbers along depth have a range in common.
 int64_t ct_byte_group(void);
 /// Bytes that a weight [rows, depth] takes as products of bytes read it.

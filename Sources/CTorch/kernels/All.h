@@ -1,5 +1,6 @@
 // Every kernel for one kind of processor. No include guard: `Kernels.cpp` includes it once for each.
 #include "Simd.h"
+#include "Lanes.h"
 #include "Product.h"
 #include "Packing.h"
 #include "Bytes.h"
@@ -15,12 +16,17 @@ static const Kernels kernels = {
     kName,
     kPanel,
     kDepth,
-    panelsSize,
-    tilesSize,
-    packPanelsOfRows,
+    kMultipliesPairs,
+    panelsSize<Singles>,
+    tilesSize<Singles>,
+    packPanelsOfRows<Singles>,
     packPanelsOfColumns,
-    packTilesOfRows,
+    packTilesOfRows<Singles>,
     packTilesOfColumns,
+    panelsSize<Pairs>,
+    tilesSize<Pairs>,
+    packPanelsOfRows<Pairs>,
+    packTilesOfRows<Pairs>,
     bytePanelsSize,
     byteTilesSize,
     packBytePanels,

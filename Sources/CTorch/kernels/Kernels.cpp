@@ -21,8 +21,8 @@
 namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
-// has: an estimate of 1 / x, and for the small integers x (of activations) and y (of weights) in each
-// 32 bits a + x . y.
+// has: an estimate of 1 / x, for the small integers x (of activations) and y (of weights) in each
+// 32 bits a + x . y, and the same for pairs in bfloat16.
 
 namespace plain {
 constexpr const char *kName = "plain";
@@ -32,6 +32,7 @@ constexpr int kWidth = 4, kTileRows = 12;
 constexpr int kWidth = 4, kTileRows = 6;
 #endif
 #include "Plain.h"
+#include "Pairs.h"
 static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 #include "All.h"
 }  // namespace plain
@@ -46,6 +47,7 @@ static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
 static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
   return _mm256_add_epi32(a, _mm256_madd_epi16(x, y));
 }
+#include "Pairs.h"
 #include "All.h"
 }  // namespace avx2
 #pragma clang attribute pop
@@ -60,6 +62,7 @@ static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_add_epi32(a, _mm512_madd_epi16(x, y));
 }
+#include "Pairs.h"
 #include "All.h"
 }  // namespace avx512
 #pragma clang attribute pop
@@ -76,8 +79,33 @@ static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_dpbusd_epi32(a, x, y);
 }
+#include "Pairs.h"
 #include "All.h"
 }  // namespace vnni
+#pragma clang attribute pop
+
+#pragma clang attribute push(                                                               \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,fma"))), \
+    apply_to = function)
+namespace bf16 {
+constexpr const char *kName = "bf16";
+constexpr int kWidth = 16, kTileRows = 14;
+typedef int8_t Weight8;
+typedef uint8_t Activation8;
+static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
+static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
+  return _mm512_dpbusd_epi32(a, x, y);
+}
+// Both take denormal numbers for zeros.
+constexpr bool kMultipliesPairs = true;
+static inline __m512 addPairs(__m512 sum, __m512 x, __m512 y) {
+  return _mm512_dpbf16_ps(sum, __builtin_bit_cast(__m512bh, x), __builtin_bit_cast(__m512bh, y));
+}
+static inline __m512 bfloat16(__m512 first, __m512 second) {
+  return __builtin_bit_cast(__m512, _mm512_cvtne2ps_pbh(second, first));
+}
+#include "All.h"
+}  // namespace bf16
 #pragma clang attribute pop
 #endif
 
@@ -88,7 +116,8 @@ const Kernels &kernels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      return __builtin_cpu_supports("avx512vnni") ? vnni::kernels : avx512::kernels;
+      if (!__builtin_cpu_supports("avx512vnni")) return avx512::kernels;
+      return __builtin_cpu_supports("avx512bf16") ? bf16::kernels : vnni::kernels;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kernels;
 #endif
@@ -122,6 +151,24 @@ void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *pac
 
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
   ctorch::kernels().packTilesOfRows(packing(weight, rows, depth, packed));
+}
+
+bool ct_has_bfloat16_products(void) { return ctorch::kernels().multipliesPairs; }
+
+int64_t ct_bfloat16_panels_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().pairPanelsSize(rows, depth);
+}
+
+int64_t ct_bfloat16_tiles_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().pairTilesSize(rows, depth);
+}
+
+void ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packPairPanels(packing(weight, rows, depth, packed));
+}
+
+void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packPairTiles(packing(weight, rows, depth, packed));
 }
 
 int64_t ct_byte_group(void) { return ctorch::kernels().byteGroup; }

@@ -10,12 +10,17 @@ struct Kernels {
   const char *name;
   int64_t panelWidth;
   int64_t byteGroup;
+  bool multipliesPairs;
   int64_t (*panelsSize)(int64_t rows, int64_t depth);
   int64_t (*tilesSize)(int64_t rows, int64_t depth);
   void (*packPanelsOfRows)(const MatrixPacking &);
   void (*packPanelsOfColumns)(const MatrixPacking &);
   void (*packTilesOfRows)(const MatrixPacking &);
   void (*packTilesOfColumns)(const MatrixPacking &);
+  int64_t (*pairPanelsSize)(int64_t rows, int64_t depth);
+  int64_t (*pairTilesSize)(int64_t rows, int64_t depth);
+  void (*packPairPanels)(const MatrixPacking &);
+  void (*packPairTiles)(const MatrixPacking &);
   int64_t (*bytePanelsSize)(int64_t rows, int64_t depth);
   int64_t (*byteTilesSize)(int64_t rows, int64_t depth);
   void (*packBytePanels)(const float *weight, int64_t rows, int64_t depth, int8_t *values,

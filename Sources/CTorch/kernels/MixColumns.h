@@ -23,27 +23,39 @@ static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of,
   }
 }
 
+/// Makes a panel of `Pairs` of one of numbers [depth][kPanel], where it lies.
+static void packPairs(float *panel, int64_t depth) {
+  for (int64_t k = 0; k < depth; k += 2) {
+    for (int half = 0; half < kPanel; half += kWidth) {
+      const float *p = panel + k * kPanel + half;
+      Vec second = k + 1 < depth ? load(p + kPanel) : splat(0);
+      store(panel + k / 2 * kPanel + half, Pairs::across(load(p), second));
+    }
+  }
+}
+
 /// A part of the rows of a result: the `part`-th of `parts`, in whole tiles.
 struct RowPart {
   int64_t part = 0, parts = 1;
 };
 
-/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `prepare(first row,
+/// `results` [rows][kPanel] = W . panel, for W packed in tiles [lanes][kTileRows]; calls `prepare(first row,
 /// rows)` before and `finish(first row, rows, tile)` after the last product of each tile.
-template <typename Prepare, typename Finish>
-INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, const float *panel,
+template <typename Lanes = Singles, typename Prepare, typename Finish>
+INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t lanes, const float *panel,
                           float *results, Prepare prepare, Finish finish, RowPart of = {}) {
-  int64_t count = tileCount(rows), parts = (depth + kDepth - 1) / kDepth;
+  int64_t count = tileCount(rows), parts = (lanes + kDepth - 1) / kDepth;
   int64_t firstTile = count * of.part / of.parts, endTile = count * (of.part + 1) / of.parts;
   for (int64_t part = 0; part < parts; ++part) {
-    int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
+    int64_t start = lanes * part / parts, end = lanes * (part + 1) / parts;
     for (int64_t i = firstTile; i < endTile; ++i) {
       int64_t first = tileStart(rows, count, i);
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       float *tile = results + first * kPanel;
       if (part + 1 == parts) prepare(first, height);
-      productOf(height)(weight + (i * depth + start) * kTileRows, panel + start * kPanel,
-                        end - start, tile, part > 0, weight + (i * depth + end) * kTileRows);
+      productOf<Lanes>(height)(weight + (i * lanes + start) * kTileRows, panel + start * kPanel,
+                               end - start, tile, part > 0,
+                               weight + (i * lanes + end) * kTileRows);
       if (part + 1 == parts) finish(first, height, tile);
     }
   }
@@ -112,11 +124,14 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
     finishColumns(mix, matrix, first, rows, column, tile);
   };
   auto layer = [&](const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
-                   const float *from, float *to, auto prepare, auto done) {
+                   float *from, float *to, auto prepare, auto done) {
     if (bytes.values) {
       BytePanel packed = bytePanel(scratch, 5, depth);
       packBytePanel(from, depth, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
+    } else if (mix.bfloat16) {
+      packPairs(from, depth);
+      multiplyPanel<Pairs>(weight, rows, lanesOf<Pairs>(depth), from, to, prepare, done, rowPart);
     } else {
       multiplyPanel(weight, rows, depth, from, to, prepare, done, rowPart);
     }

@@ -142,10 +142,12 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
 }
 
 static void mixRows(const CTRowMix &mix) {
-  int64_t floatsInRow = mix.depth + (mix.hidden > 0 ? mix.columns + kDepth : 0);
-  bool inBytes = mix.weightBytes.values != nullptr;
-  auto work = mix.hidden > 0 ? (inBytes ? mlpRowBytes : mlpRows)
-                             : (inBytes ? linearRowBytes : linearRows);
+  int64_t lanes = mix.bfloat16 ? lanesOf<Pairs>(mix.depth) : mix.depth;
+  int64_t floatsInRow = lanes + (mix.hidden > 0 ? mix.columns + kDepth : 0);
+  bool inBytes = mix.weightBytes.values != nullptr, hasHidden = mix.hidden > 0;
+  auto work = inBytes        ? (hasHidden ? mlpRowBytes : linearRowBytes)
+              : mix.bfloat16 ? (hasHidden ? mlpRows<Pairs> : linearRows<Pairs>)
+                             : (hasHidden ? mlpRows<Singles> : linearRows<Singles>);
   forRowTiles(mix.rows, floatsInRow, [&](const RowTiles &tiles) {
     work(mix, tiles, Scratch::ofThread());
   });

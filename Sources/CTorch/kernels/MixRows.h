@@ -20,12 +20,14 @@ class RowTiles {
   int64_t starts_[kMost + 1];
 };
 
-/// Packs the rows of `x`, normalised if asked for, in tiles [depth][kTileRows].
+/// Packs the rows of `x`, normalised if asked for, in tiles [lanes][kTileRows].
+template <typename Lanes>
 static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) {
   for (int64_t i = 0; i < tiles.count; ++i) {
     const float *x = mix.x + (tiles.first + tiles.start(i)) * mix.xStride;
     int height = tiles.height(i);
-    float *tile = packed + i * tileStride(mix.depth);
+    int64_t lanes = lanesOf<Lanes>(mix.depth);
+    float *tile = packed + i * tileStride(lanes);
     auto at = [&](int r, int64_t k) {
       const float *p = x + r * mix.xStride + k;
       return k + kWidth <= mix.depth ? load(p) : loadPart(p, mix.depth - k);
@@ -38,31 +40,35 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) 
       if (mix.moments) {
         std::memcpy(mix.moments + 2 * (tiles.first + tiles.start(i)), of, height * sizeof(Moments));
       }
-      packColumns(height, mix.depth, tile, [&](int r, int64_t k) {
-        return (at(r, k) - splat(of[r].mean)) * splat(of[r].scale);
+      packColumns(height, lanes, tile, [&](int r, int64_t k) {
+        return Lanes::along(k, mix.depth, [&](int64_t i) {
+          return (at(r, i) - splat(of[r].mean)) * splat(of[r].scale);
+        });
       });
     } else {
-      packColumns(height, mix.depth, tile, at);
+      packColumns(height, lanes, tile, [&](int r, int64_t k) {
+        return Lanes::along(k, mix.depth, [&](int64_t i) { return at(r, i); });
+      });
     }
   }
 }
 
-/// results[i] [kTileRows][kPanel] = or += tile i . panel, for all tiles, `kDepth` of K at a time. Calls
+/// results[i] [kTileRows][kPanel] = or += tile i . panel, for all tiles, `kDepth` lanes at a time. Calls
 /// `prepare(i)` before the last product of each.
-template <typename Prepare>
+template <typename Lanes = Singles, typename Prepare>
 INLINE void multiply(const RowTiles &tiles, const float *packed, int64_t tileSize,
-                     const float *panel, int64_t depth, float *results, int64_t resultSize,
+                     const float *panel, int64_t lanes, float *results, int64_t resultSize,
                      bool accumulates, Prepare prepare) {
-  int64_t parts = (depth + kDepth - 1) / kDepth;
+  int64_t parts = (lanes + kDepth - 1) / kDepth;
   for (int64_t part = 0; part < parts; ++part) {
-    int64_t start = depth * part / parts, end = depth * (part + 1) / parts;
+    int64_t start = lanes * part / parts, end = lanes * (part + 1) / parts;
     const float *next = panel + end * kPanel;
     for (int64_t i = 0; i < tiles.count; ++i) {
       const float *share = next + (end - start) * kPanel * i / tiles.count;
       if (part + 1 == parts) prepare(i);
-      productOf(tiles.height(i))(packed + i * tileSize + start * kTileRows,
-                                 panel + start * kPanel, end - start, results + i * resultSize,
-                                 accumulates || part > 0, share);
+      productOf<Lanes>(tiles.height(i))(packed + i * tileSize + start * kTileRows,
+                                        panel + start * kPanel, end - start, results + i * resultSize,
+                                        accumulates || part > 0, share);
     }
   }
 }
@@ -102,15 +108,16 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
 }
 
 /// One linear layer.
+template <typename Lanes>
 static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  int64_t tileSize = tileStride(mix.depth);
+  int64_t lanes = lanesOf<Lanes>(mix.depth), tileSize = tileStride(lanes);
   float *packed = scratch.floats(0, tiles.count * tileSize);
   float *results = scratch.floats(1, tiles.count * kTileSize);
-  packRows(mix, tiles, packed);
+  packRows<Lanes>(mix, tiles, packed);
   for (int64_t c = 0; c < mix.columns; c += kPanel) {
-    multiply(tiles, packed, tileSize, mix.weight + c * mix.depth, mix.depth, results, kTileSize,
-             false,
-             [&](int64_t i) { fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c); });
+    multiply<Lanes>(
+        tiles, packed, tileSize, mix.weight + c * lanes, lanes, results, kTileSize, false,
+        [&](int64_t i) { fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c); });
     for (int64_t i = 0; i < tiles.count; ++i) {
       finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), c,
                  std::min<int64_t>(kPanel, mix.columns - c), mix.activation, mix.bias,
@@ -120,27 +127,27 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
 }
 
 /// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
-/// tiles)` packs a part of K at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
+/// tiles)` packs a part of K's lanes at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
 /// each tile i with its results, a tile for each panel of columns, and before the last product for
 /// each of those `prepare(i, column)`.
 constexpr int64_t kHiddenPart = kDepth / kPanel * kPanel;
 
-template <typename Fill, typename Prepare, typename Finish>
-INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *weight,
+template <typename Lanes = Singles, typename Fill, typename Prepare, typename Finish>
+INLINE void productOfParts(const RowTiles &tiles, int64_t lanes, const float *weight,
                            int64_t columns, Scratch &scratch, Fill fill, Prepare prepare,
                            Finish finish) {
   int64_t panels = panelCount(columns), tileSize = tileStride(kHiddenPart);
   int64_t resultSize = panels * kTileSize;
   float *filled = scratch.floats(2, tiles.count * tileSize);
   float *results = scratch.floats(3, tiles.count * resultSize);
-  for (int64_t first = 0; first < depth; first += kHiddenPart) {
-    int64_t width = std::min(kHiddenPart, depth - first);
+  for (int64_t first = 0; first < lanes; first += kHiddenPart) {
+    int64_t width = std::min(kHiddenPart, lanes - first);
     fill(first, width, filled, tileSize);
     for (int64_t panel = 0; panel < panels; ++panel) {
-      multiply(tiles, filled, tileSize, weight + (panel * depth + first) * kPanel, width,
-               results + panel * kTileSize, resultSize, first > 0, [&](int64_t i) {
-                 if (first + width == depth) prepare(i, panel * kPanel);
-               });
+      multiply<Lanes>(tiles, filled, tileSize, weight + (panel * lanes + first) * kPanel, width,
+                      results + panel * kTileSize, resultSize, first > 0, [&](int64_t i) {
+                        if (first + width == lanes) prepare(i, panel * kPanel);
+                      });
     }
   }
   for (int64_t i = 0; i < tiles.count; ++i) finish(i, results + i * resultSize);
@@ -149,21 +156,24 @@ INLINE void productOfParts(const RowTiles &tiles, int64_t depth, const float *we
 /// Two products, of which what lies between never leaves the cache: some panels of the first are
 /// computed, changed by `between(row, column, numbers)`, and multiplied into all of the second's.
 /// Before it computes them, `prepareBetween(row, rows, column)` is called.
-template <typename PrepareBetween, typename Between, typename Prepare, typename Finish>
+template <typename Lanes = Singles, typename PrepareBetween, typename Between, typename Prepare,
+          typename Finish>
 INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t depth,
                         const float *hiddenWeight, int64_t hidden, const float *weight,
                         int64_t columns, Scratch &scratch, PrepareBetween prepareBetween,
                         Between between, Prepare prepare, Finish finish) {
-  int64_t tileSize = tileStride(depth);
+  constexpr int64_t numbersInLane = Lanes::kNumbers;
+  int64_t lanes = lanesOf<Lanes>(depth), tileSize = tileStride(lanes);
   float *tile = scratch.floats(1, tiles.count * kTileSize);
-  productOfParts(
-      tiles, padded(hidden), weight, columns, scratch,
+  productOfParts<Lanes>(
+      tiles, padded(hidden) / numbersInLane, weight, columns, scratch,
       [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
-        for (int64_t c = 0; c < width; c += kPanel) {
-          multiply(tiles, packed, tileSize, hiddenWeight + (first + c) * depth, depth, tile,
-                   kTileSize, false, [&](int64_t i) {
-                     prepareBetween(tiles.first + tiles.start(i), tiles.height(i), first + c);
-                   });
+        int64_t begin = first * numbersInLane, end = begin + width * numbersInLane;
+        for (int64_t c = begin; c < end; c += kPanel) {
+          multiply<Lanes>(tiles, packed, tileSize, hiddenWeight + c * lanes, lanes, tile, kTileSize,
+                          false, [&](int64_t i) {
+                            prepareBetween(tiles.first + tiles.start(i), tiles.height(i), c);
+                          });
           for (int64_t i = 0; i < tiles.count; ++i) {
             float *numbers = tile + i * kTileSize;
             int64_t row = tiles.first + tiles.start(i);
@@ -171,10 +181,15 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
             int height = tiles.height(i);
 #pragma clang loop unroll(disable)
             for (int r = 0; r < height; ++r) {
-              store(numbers + r * kPanel, between(row + r, first + c, load<Wide>(numbers + r * kPanel)));
+              store(numbers + r * kPanel, between(row + r, c, load<Wide>(numbers + r * kPanel)));
             }
-            packColumns(tiles.height(i), kPanel, filled + i * filledSize + c * kTileRows,
-                        [&](int r, int64_t k) { return load(numbers + r * kPanel + k); });
+            packColumns(tiles.height(i), kPanel / numbersInLane,
+                        filled + i * filledSize + (c - begin) / numbersInLane * kTileRows,
+                        [&](int r, int64_t k) {
+                          return Lanes::along(k, kPanel, [&](int64_t column) {
+                            return load(numbers + r * kPanel + column);
+                          });
+                        });
           }
         }
       },
@@ -182,10 +197,11 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
 }
 
 /// Two linear layers with an activation between.
+template <typename Lanes>
 static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  float *packed = scratch.floats(0, tiles.count * tileStride(mix.depth));
-  packRows(mix, tiles, packed);
-  twoProducts(
+  float *packed = scratch.floats(0, tiles.count * tileStride(lanesOf<Lanes>(mix.depth)));
+  packRows<Lanes>(mix, tiles, packed);
+  twoProducts<Lanes>(
       tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,
       [&](int64_t row, int rows, int64_t c) {
         if (mix.preactivation && c < mix.hidden) {

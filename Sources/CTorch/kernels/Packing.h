@@ -1,11 +1,13 @@
 // Weights in the order in which products read them.
 // No include guard: included once for each kind of processor, after Product.h.
 
-static int64_t panelsSize(int64_t rows, int64_t depth) { return padded(rows) * depth; }
+template <typename Lanes>
+static int64_t panelsSize(int64_t rows, int64_t depth) { return padded(rows) * lanesOf<Lanes>(depth); }
 
 /// With room behind the last tile, where `packColumns` writes a little too much.
+template <typename Lanes>
 static int64_t tilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * depth * kTileRows + kWidth;
+  return tileCount(rows) * lanesOf<Lanes>(depth) * kTileRows + kWidth;
 }
 
 /// Writes a panel [count][kPanel] from `rows` <= kPanel rows that `row(r, k)` loads at k; zeros where
@@ -37,14 +39,22 @@ INLINE Vec loadScaled(const MatrixPacking &m, int64_t row, int64_t k) {
   return v;
 }
 
-/// [rows, columns] to panels [depth][kPanel] of kPanel rows, zeros where there are no more.
+/// Lanes of a scaled row of the matrix from the k-th on.
+template <typename Lanes>
+INLINE Vec scaledLanes(const MatrixPacking &m, int64_t row, int64_t k) {
+  return Lanes::along(k, m.columns, [&](int64_t i) { return loadScaled(m, row, i); });
+}
+
+/// [rows, columns] to panels [lanes][kPanel] of kPanel rows, zeros where there are no more.
+template <typename Lanes>
 static void packPanelsOfRows(const MatrixPacking &m) {
+  int64_t lanes = lanesOf<Lanes>(m.columns), depth = lanesOf<Lanes>(m.depth);
   parallelFor(panelCount(m.rows), [&](int64_t panel) {
     int64_t first = panel * kPanel;
-    float *target = m.packed + panel * m.depth * kPanel;
-    packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), m.columns, target,
-                    [&](int r, int64_t k) { return loadScaled(m, first + r, k); });
-    std::fill(target + m.columns * kPanel, target + m.depth * kPanel, 0.0f);
+    float *target = m.packed + panel * depth * kPanel;
+    packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), lanes, target,
+                    [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
+    std::fill(target + lanes * kPanel, target + depth * kPanel, 0.0f);
   });
 }
 
@@ -62,13 +72,14 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
   });
 }
 
-/// [rows, columns] to tiles [columns][kTileRows] of nearly as many rows each.
+/// [rows, columns] to tiles [lanes][kTileRows] of nearly as many rows each.
+template <typename Lanes>
 static void packTilesOfRows(const MatrixPacking &m) {
-  int64_t count = tileCount(m.rows);
+  int64_t count = tileCount(m.rows), lanes = lanesOf<Lanes>(m.columns);
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(m.rows, count, i), height = tileStart(m.rows, count, i + 1) - first;
-    packColumns(height, m.columns, m.packed + i * m.columns * kTileRows,
-                [&](int r, int64_t k) { return loadScaled(m, first + r, k); });
+    packColumns(height, lanes, m.packed + i * lanes * kTileRows,
+                [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
   }
 }
 

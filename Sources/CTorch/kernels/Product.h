@@ -1,19 +1,21 @@
 // The product that every kernel is made of: a tile of kTileRows x kPanel results, kept in registers.
-// No include guard: included once for each kind of processor, after Simd.h.
+// No include guard: included once for each kind of processor, after Lanes.h.
 //
-// One factor is packed in tiles [K][kTileRows], whose numbers are broadcast, the other in panels
-// [K][kPanel], whose numbers are loaded two registers at a time. Both are read from front to back.
+// One factor is packed in tiles [lanes of K][kTileRows], whose lanes are broadcast, the other in panels
+// [lanes of K][kPanel], whose lanes are loaded two registers at a time. Both are read from front to
+// back. A lane of K costs 2 kTileRows multiplying instructions, kTileRows broadcasts and two loads: with
+// `Pairs` as many as with `Singles`, for twice as much of K.
 
 constexpr int kPanel = 2 * kWidth;
-/// How much of K a product takes at once, so that a tile stays in the first and a panel in the
+/// How many lanes of K a product takes at once, so that a tile stays in the first and a panel in the
 /// second cache.
 constexpr int64_t kDepth = 384;
 constexpr int kTileSize = kTileRows * kPanel;
 
 /// `result` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile. Meanwhile it
-/// brings a cache line for each of `depth` from `next` on into the second cache.
-template <int Rows>
-static void product(const float *tile, const float *panel, int64_t depth, float *result,
+/// brings a cache line for each of `lanes` from `next` on into the second cache.
+template <typename Lanes, int Rows>
+static void product(const float *tile, const float *panel, int64_t lanes, float *result,
                     bool accumulates, const float *next) {
   Vec sums[Rows][2];
 #pragma clang loop unroll(full)
@@ -22,7 +24,7 @@ static void product(const float *tile, const float *panel, int64_t depth, float 
     sums[r][1] = accumulates ? load(result + r * kPanel + kWidth) : splat(0);
   }
 #pragma clang loop unroll_count(2)
-  for (int64_t k = 0; k < depth; ++k) {
+  for (int64_t k = 0; k < lanes; ++k) {
     __builtin_prefetch(next, 0, 2);
     next += 16;
     Vec left = load(panel), right = load(panel + kWidth);
@@ -30,8 +32,8 @@ static void product(const float *tile, const float *panel, int64_t depth, float 
 #pragma clang loop unroll(full)
     for (int r = 0; r < Rows; ++r) {
       Vec x = splat(tile[r]);
-      sums[r][0] = fma(x, left, sums[r][0]);
-      sums[r][1] = fma(x, right, sums[r][1]);
+      sums[r][0] = Lanes::add(sums[r][0], x, left);
+      sums[r][1] = Lanes::add(sums[r][1], x, right);
     }
     tile += kTileRows;
   }
@@ -52,22 +54,23 @@ INLINE void fetch(const float *p, int64_t stride, int rows) {
 
 typedef void (*Product)(const float *, const float *, int64_t, float *, bool, const float *);
 
-template <int... Rows>
+template <typename Lanes, int... Rows>
 static Product productOf(int rows, std::integer_sequence<int, Rows...>) {
-  static const Product all[] = {product<Rows + 1>...};
+  static const Product all[] = {product<Lanes, Rows + 1>...};
   return all[rows - 1];
 }
 
 /// The product of a tile of `rows` rows, from 1 to kTileRows.
+template <typename Lanes = Singles>
 INLINE Product productOf(int rows) {
-  return productOf(rows, std::make_integer_sequence<int, kTileRows>());
+  return productOf<Lanes>(rows, std::make_integer_sequence<int, kTileRows>());
 }
 
 /// Where the i-th of the `count` tiles of `rows` rows begins: all have nearly the same height.
 INLINE int64_t tileStart(int64_t rows, int64_t count, int64_t i) { return rows * i / count; }
 INLINE int64_t tileCount(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
-/// Floats from one packed tile to the next: `packColumns` writes a little beyond a tile's end.
-INLINE int64_t tileStride(int64_t depth) { return depth * kTileRows + kWidth; }
+/// Lanes from one packed tile to the next: `packColumns` writes a little beyond a tile's end.
+INLINE int64_t tileStride(int64_t lanes) { return lanes * kTileRows + kWidth; }
 INLINE int64_t panelCount(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
 INLINE int64_t padded(int64_t columns) { return panelCount(columns) * kPanel; }
 
