@@ -122,17 +122,17 @@ import Torch
     #expect(isNumber == [false, true, true])
   }
 
-  @Test(arguments: [Float.nan, .infinity])
-  func numbersThatAreNoneStayNoneInBytes(_ number: Float) {
+  @Test(arguments: [Float.nan, .infinity], [PackedWeight.Format.bytes, .bfloat16])
+  func numbersThatAreNoneStayNone(_ number: Float, _ format: PackedWeight.Format) {
     let x = Tensor([number, 1, 2, 3, 4, 5], shape: [1, 2, 3])
     let (rows, columns) = (Tensor.zeros([2, 2]), Tensor.zeros([1, 2, 3]))
     RowMix(
       epsilon: nil, hidden: nil, weight: .ones([2, 3]), bias: nil, activation: .identity,
-      format: .bytes
+      format: format
     )(x.reshaped([2, 3]), gate: nil, residual: nil, into: rows)
     ColumnMix(
       normalization: .none, affine: nil, hidden: nil, weight: .ones([2, 2]), bias: nil,
-      activation: .identity, resultScale: nil, format: .bytes
+      activation: .identity, resultScale: nil, format: format
     )(x, gate: nil, residual: nil, into: columns)
     #expect(rows.isFinite().array(of: Bool.self) == [false, false, true, true])
     #expect(columns.isFinite().array(of: Bool.self) == [false, true, true, false, true, true])

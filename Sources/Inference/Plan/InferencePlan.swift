@@ -110,7 +110,7 @@ public final class InferencePlan {
     if size > 1, let whole = agreeing(plan(for: samples)) {
       ways.append(.together(whole, single: single))
     }
-    // Plans multiply in float32, or bytes.
+    // libtorch's products of bfloat16 may be faster than what a plan multiplies.
     if precision == .bfloat16, precision.others.products(on: .cpu) == .bfloat16 {
       ways.append(.asWritten)
     }

@@ -13,14 +13,14 @@ final class PackedWeights {
 
   func rows(_ step: RowStep) -> RowMix {
     if let (mix, _) = rows[step.origin.key] { return mix }
-    let mix = packed(step, precision == .int8 ? .bytes : .float32)
+    let mix = packed(step, precision == .int8 ? .bytes : others)
     rows[step.origin.key] = (mix, step.origin)
     return mix
   }
 
   func columns(_ step: ColumnStep) -> ColumnMix {
     if let (mix, _) = columns[step.origin.key] { return mix }
-    let mix = packed(step, precision == .int8 ? .bytes : .float32)
+    let mix = packed(step, precision == .int8 ? .bytes : others)
     columns[step.origin.key] = (mix, step.origin)
     return mix
   }
@@ -59,8 +59,8 @@ final class PackedWeights {
   }
 
   /// The step's weights without bytes.
-  func exact(_ step: RowStep) -> RowMix { packed(step, .float32) }
-  func exact(_ step: ColumnStep) -> ColumnMix { packed(step, .float32) }
+  func exact(_ step: RowStep) -> RowMix { packed(step, others) }
+  func exact(_ step: ColumnStep) -> ColumnMix { packed(step, others) }
 
   /// Takes weights without bytes from now on.
   func keep(_ mix: RowMix, for origin: WeightOrigin) {
@@ -71,6 +71,11 @@ final class PackedWeights {
   func keep(_ mix: ColumnMix, for origin: WeightOrigin) {
     columns[origin.key] = (mix, origin)
     exact.insert(origin.key)
+  }
+
+  /// What is multiplied where bytes are not.
+  private var others: PackedWeight.Format {
+    precision.others == .bfloat16 && Engine.hasBFloat16Products ? .bfloat16 : .float32
   }
 
   private func packed(_ step: RowStep, _ format: PackedWeight.Format) -> RowMix {

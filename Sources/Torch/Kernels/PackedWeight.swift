@@ -20,6 +20,8 @@ package struct PackedWeight: Sendable {
   /// What numbers are multiplied as.
   package enum Format: Sendable {
     case float32
+    /// Weights and activations rounded to bfloat16, as ``Engine/hasBFloat16Products`` makes it worth.
+    case bfloat16
     /// Weights in 8 bits of their row's range, activations in 8 bits of their own.
     case bytes
   }
@@ -34,6 +36,7 @@ package struct PackedWeight: Sendable {
   /// I
   let depth: Int
   let bias: Tensor?
+  let format: Format
   private let floats: Tensor?
   private let bytes: Bytes?
 
@@ -46,15 +49,18 @@ package struct PackedWeight: Sendable {
     let rows = weight.shape[0], width = paddedToPanels(rows)
     return PackedWeight(
       weight.padded([0, depth - weight.shape[1]]), bias: bias?.padded([0, width - rows]), format,
-      scaleCount: width, size: ct_panels_size, pack: ct_pack_panels,
+      scaleCount: width, size: format == .bfloat16 ? ct_bfloat16_panels_size : ct_panels_size,
+      pack: format == .bfloat16 ? ct_pack_bfloat16_panels : ct_pack_panels,
       byteSize: ct_byte_panels_size, packBytes: ct_pack_byte_panels)
   }
 
   /// For ``ColumnMix``: in tiles.
   static func tiles(_ weight: Tensor, _ bias: Tensor?, _ format: Format) -> PackedWeight {
     PackedWeight(
-      weight, bias: bias, format, scaleCount: weight.shape[0], size: ct_tiles_size,
-      pack: ct_pack_tiles, byteSize: ct_byte_tiles_size, packBytes: ct_pack_byte_tiles)
+      weight, bias: bias, format, scaleCount: weight.shape[0],
+      size: format == .bfloat16 ? ct_bfloat16_tiles_size : ct_tiles_size,
+      pack: format == .bfloat16 ? ct_pack_bfloat16_tiles : ct_pack_tiles,
+      byteSize: ct_byte_tiles_size, packBytes: ct_pack_byte_tiles)
   }
 
   static func paddedToPanels(_ count: Int) -> Int {
@@ -78,9 +84,10 @@ package struct PackedWeight: Sendable {
     let weight = weight.to(.float32).contiguous()
     (rows, depth) = (weight.shape[0], weight.shape[1])
     self.bias = bias?.to(.float32).contiguous()
+    self.format = format
     let (rows, depth) = (Int64(rows), Int64(depth))
     switch format {
-    case .float32:
+    case .float32, .bfloat16:
       let floats = Tensor.empty([Int(size(rows, depth))])
       pack(weight.floats, rows, depth, floats.mutableFloats)
       (self.floats, bytes) = (floats, nil)

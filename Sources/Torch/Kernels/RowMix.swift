@@ -63,6 +63,7 @@ package struct RowMix: Sendable {
     mix.hiddenBias = hidden?.bias?.floats
     mix.hiddenActivation = hiddenActivation.code
     (mix.weight, mix.weightBytes) = last.pointers
+    mix.bfloat16 = last.format == .bfloat16
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.gate = gate?.floats

@@ -12,6 +12,10 @@ public enum Engine {
   /// The kind of processor that Mingle's kernels were chosen for: "avx2".
   package static var kernelName: String { String(cString: ct_kernel_name()) }
 
+  /// Whether Mingle's kernels multiply bfloat16 faster than float32: whether this processor has an
+  /// instruction for it.
+  package static var hasBFloat16Products: Bool { ct_has_bfloat16_products() }
+
   /// Threads that one operator may use, at least 1.
   public static var threadCount: Int {
     get { Int(ct_threads()) }
