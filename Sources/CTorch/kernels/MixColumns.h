@@ -1,38 +1,18 @@
 // Token mixing: one or two linear layers over the columns of each matrix of a batch, which lie where
-// they are. No include guard: included once for each kind of processor, after Product.h.
-
-/// Copies kPanel columns of `x` [tokens][channels], normalised or scaled, to a panel
-/// [tokens][kPanel]; zeros where there are no more columns.
-static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
-                      float *panel) {
-  for (int half = 0; half < 2; ++half) {
-    int64_t c = column + half * kWidth;
-    int64_t count = std::clamp<int64_t>(mix.channels - c, 0, kWidth);
-    bool whole = count == kWidth;
-    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
-    Vec scale = mix.scale ? read(mix.scale + c) : splat(1);
-    Vec shift = mix.shift ? read(mix.shift + c) : splat(0);
-    for (int64_t s = 0; s < mix.tokens; ++s) {
-      // The next panel's numbers: they lie too far apart for the processor to see them coming.
-      __builtin_prefetch(x + s * mix.xStride + c + kPanel, 0, 2);
-      Vec v = read(x + s * mix.xStride + c);
-      if (of) v = (v - splat(of[s].mean)) * splat(of[s].scale);
-      if (mix.scale) v = fma(v, scale, shift);
-      store(panel + s * kPanel + half * kWidth, v);
-    }
-  }
-}
+// they are. No include guard: included once for each kind of processor, after ColumnPanels.h.
 
 /// A part of the rows of a result: the `part`-th of `parts`, in whole tiles.
 struct RowPart {
   int64_t part = 0, parts = 1;
 };
 
-/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles; calls `prepare(first row,
-/// rows)` before and `finish(first row, rows, tile)` after the last product of each tile.
+/// `results` [rows][kPanel] = W . panel, for W [rows][depth] packed in tiles and a panel of which only
+/// the first `columns` matter if these are fewer than it has; calls `prepare(first row, rows)` before
+/// and `finish(first row, rows, tile)` after the last product of each tile.
 template <typename Prepare, typename Finish>
 INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, const float *panel,
-                          float *results, Prepare prepare, Finish finish, RowPart of = {}) {
+                          int64_t columns, float *results, Prepare prepare, Finish finish,
+                          RowPart of = {}) {
   int64_t count = tileCount(rows), parts = (depth + kDepth - 1) / kDepth;
   int64_t firstTile = count * of.part / of.parts, endTile = count * (of.part + 1) / of.parts;
   for (int64_t part = 0; part < parts; ++part) {
@@ -42,8 +22,9 @@ INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t depth, cons
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       float *tile = results + first * kPanel;
       if (part + 1 == parts) prepare(first, height);
-      productOf(height)(weight + (i * depth + start) * kTileRows, panel + start * kPanel,
-                        end - start, tile, part > 0, weight + (i * depth + end) * kTileRows);
+      productOf(height, columns)(weight + (i * depth + start) * kTileRows, panel + start * kPanel,
+                                 end - start, tile, part > 0,
+                                 weight + (i * depth + end) * kTileRows);
       if (part + 1 == parts) finish(first, height, tile);
     }
   }
@@ -98,13 +79,12 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
   }
 }
 
-/// The results of kPanel columns of one matrix; a part of their rows where there is one layer of floats.
-static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, int64_t column,
+/// The results of kPanel columns of one matrix, which are packed in `panel`; a part of their rows where
+/// there is one layer of floats.
+static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel, int64_t column,
                      Scratch &scratch, RowPart rowPart = {}) {
-  float *panel = scratch.floats(0, mix.tokens * kPanel);
   float *results = scratch.floats(1, mix.rows * kPanel);
   float *hidden = scratch.floats(2, mix.hidden * kPanel);
-  packPanel(mix, mix.x + matrix * mix.xBatchStride, of, column, panel);
   auto finishLayer = [&](int64_t first, int rows, float *tile) {
     finishHidden(mix, matrix, first, rows, column, tile);
   };
@@ -118,7 +98,7 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
       packBytePanel(from, depth, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else {
-      multiplyPanel(weight, rows, depth, from, to, prepare, done, rowPart);
+      multiplyPanel(weight, rows, depth, from, mix.channels - column, to, prepare, done, rowPart);
     }
   };
   auto prepareLayer = [](int64_t, int) {};
@@ -162,20 +142,25 @@ static void mixColumns(const CTColumnMix &mix) {
                             : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
       for (int64_t s = 0; s < mix.tokens && normalizes; ++s) of[s] = rowMoments(matrix, s);
       if (combines) combineMoments(mix, of);
-      for (int64_t panel = 0; panel < panels; ++panel) {
-        mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, scratch);
+      float *panel = scratch.floats(0, mix.tokens * kPanel);
+      for (int64_t c = 0; c < mix.channels; c += kPanel) {
+        packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, c, panel);
+        mixPanel(mix, matrix, panel, c, scratch);
       }
     });
     return;
   }
-  // Few matrices: the threads share each of them, and each panel if there are few of those.
-  bool isShared = panels % threads != 0 && panels < 16 * threads && mix.hidden == 0 &&
-                  mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads;
-  int64_t parts = isShared ? threads : 1;
-  auto shared = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
+  // Few matrices: the threads share each of them, and each of its panels if these are few and do not
+  // come out even.
+  bool isShared = mix.channels % (kPanel * threads) != 0 && panels < 16 * threads &&
+                  mix.hidden == 0 && mix.weightBytes.values == nullptr &&
+                  tileCount(mix.rows) >= threads;
+  Scratch &common = Scratch::ofThread();
+  auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
+  float *all = isShared ? common.floats(3, panels * mix.tokens * kPanel) : nullptr;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
-    Moments *of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
-                              : shared;
+    Moments *of =
+        mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
     if (normalizes) {
       parallelFor((mix.tokens + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
         int64_t end = std::min(mix.tokens, (chunk + 1) * kRowChunk);
@@ -183,9 +168,23 @@ static void mixColumns(const CTColumnMix &mix) {
       });
       if (combines) combineMoments(mix, of);
     }
-    parallelFor(panels * parts, [&](int64_t task) {
-      mixPanel(mix, matrix, normalizes ? of : nullptr, task / parts * kPanel, Scratch::ofThread(),
-               {task % parts, parts});
-    });
+    auto pack = [&](int64_t panel, float *to) {
+      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, panel * kPanel, to);
+    };
+    if (isShared) {
+      parallelFor(panels, [&](int64_t panel) { pack(panel, all + panel * mix.tokens * kPanel); });
+      parallelFor(panels * threads, [&](int64_t task) {
+        int64_t panel = task / threads;
+        mixPanel(mix, matrix, all + panel * mix.tokens * kPanel, panel * kPanel,
+                 Scratch::ofThread(), {task % threads, threads});
+      });
+    } else {
+      parallelFor(panels, [&](int64_t panel) {
+        Scratch &scratch = Scratch::ofThread();
+        float *packed = scratch.floats(0, mix.tokens * kPanel);
+        pack(panel, packed);
+        mixPanel(mix, matrix, packed, panel * kPanel, scratch);
+      });
+    }
   }
 }

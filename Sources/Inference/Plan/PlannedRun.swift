@@ -179,7 +179,7 @@ final class PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(isDouble: step.hidden != nil)
+    Route.ofColumns(isDouble: step.hidden != nil, isMoved: !step.entry.isEmpty)
   }
 
   /// The fastest way to compute the step, if it is known.
