@@ -1,3 +1,4 @@
+import Layers
 import Torch
 
 /// A network's forward pass, frozen: weights are packed once, norms, biases, activations, gates and

@@ -1,3 +1,4 @@
+import Layers
 import Torch
 
 /// A computation for inputs of one shape, ready to run: fused kernels on memory of its own, and the
