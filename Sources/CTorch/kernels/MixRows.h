@@ -216,7 +216,7 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 /// rows is cut into as few tiles as it can be, and these are dealt to its blocks.
 template <typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
-  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
+  int64_t tilesAtOnce = std::clamp<int64_t>((160 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
   int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
