@@ -327,7 +327,8 @@ extension PlanGraph {
       replace(index, with: .rows(step))
     case .columns(var step):
       guard step.normalization == .none, step.affine == nil, step.entry.isEmpty,
-        step.hidden == nil, onlyReader(of: step.x) == index, !step.readsTwice, let before = producer(of: step.x),
+        step.hidden == nil, onlyReader(of: step.x) == index, !step.readsTwice,
+        let before = producer(of: step.x),
         case .columns(let first) = steps[before], first.hidden == nil, first.gate == nil,
         first.residual == nil, first.resultScale == nil
       else { return }

@@ -162,7 +162,8 @@ struct ColumnStep {
       [
         normalization == .none ? nil : "\(normalization)", affine == nil ? nil : "affine",
         entry.activation == .identity ? nil : "\(entry.activation)",
-        entry.moves.map { "moved along the \($0.axis)" }, hidden?.name, layer.name, resultScale == nil ? nil : "scaled",
+        entry.moves.map { "moved along the \($0.axis)" }, hidden?.name, layer.name,
+        resultScale == nil ? nil : "scaled",
       ], gate, residual)
   }
 }
