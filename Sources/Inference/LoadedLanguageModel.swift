@@ -3,12 +3,15 @@ import Layers
 import Models
 import Torch
 
-/// A trained language model with its tokenizer, ready to compute.
+/// A trained language model with its tokenizer, ready to compute: by an ``InferencePlan`` on the CPU, if
+/// it reads nothing but tokens and always as many. The weights must then not change any more.
 public struct LoadedLanguageModel {
   public let checkpoint: LanguageCheckpoint
   public let tokenizer: any Tokenizer
   public let precision: Precision
   public let device: Device
+  /// nil: computed as written.
+  package let plan: InferencePlan?
 
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
@@ -22,8 +25,15 @@ public struct LoadedLanguageModel {
     self.tokenizer = tokenizer
     self.precision = precision
     self.device = device
-    checkpoint.model.move(to: device)
-    checkpoint.model.setMode(.evaluation)
+    let model = checkpoint.model
+    model.move(to: device)
+    model.setMode(.evaluation)
+    let readsTokensAlone = type(of: model).textPadding == .full && (model.segmentCount ?? 0) <= 1
+    plan =
+      readsTokensAlone && device == .cpu
+      ? InferencePlan(precision: precision == .float32 ? .float32 : .bfloat16) { tokens in
+        model.configuration.task == .masked ? model.states(tokens) : model.logits(tokens)
+      } : nil
   }
 
   /// Reads a run's folder (its best weights, with the tokenizer beside them) or a file of weights.
@@ -63,8 +73,25 @@ public struct LoadedLanguageModel {
       got: "\(self.task)", next: "use '\(command)', or other weights")
   }
 
+  /// Of a model that judges texts: its answers to a batch -> float32.
+  package func logits(_ batch: TextBatch) -> Tensor {
+    plan?(batch.tokens) ?? compute { checkpoint.model.logits(batch, on: device) }
+  }
+
+  /// Of a model that finds masked tokens: the vocabulary's logits behind the masks -> [P, V] float32.
+  package func maskedLogits(_ batch: MaskedBatch) -> Tensor {
+    let (model, positions) = (checkpoint.model, batch.positions.to(device))
+    guard let plan else {
+      return compute {
+        model.maskedLogits(batch.tokens.to(device), at: positions, mask: batch.mask?.to(device))
+      }
+    }
+    let states = plan(batch.tokens).flattened(from: 0, to: 1)
+    return compute { model.head.logits(states.indexSelect(0, positions)) }
+  }
+
   /// Runs `body` without gradients in the model's precision -> float32.
-  func compute(_ body: () -> Tensor) -> Tensor {
+  package func compute(_ body: () -> Tensor) -> Tensor {
     let products = precision.products(on: device)
     return withoutGradients { withAutocast(products.autocast, on: device, body) }.to(.float32)
   }

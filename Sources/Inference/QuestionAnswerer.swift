@@ -54,13 +54,12 @@ public final class QuestionAnswerer {
     var answers = model.checkpoint.answerOptions
     answers.count = max(1, top)
     var predictor = SQuADPredictor(windows, options: answers)
-    let language = model.checkpoint.model
-    let padding = type(of: language).textPadding
+    let padding = type(of: model.checkpoint.model).textPadding
     let places = Array(windows.windows.indices)
     for start in stride(from: 0, to: places.count, by: Self.batchSize) {
       let indices = Array(places[start..<min(start + Self.batchSize, places.count)])
       let batch = encoder.batch(indices.map { windows.windows[$0].text }, padding: padding)
-      let logits = model.compute { language.logits(batch, on: model.device) }
+      let logits = model.logits(batch)
       try model.requireFinite([logits.sum().item])
       predictor.add(logits, indices: indices)
     }

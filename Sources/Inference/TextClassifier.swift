@@ -84,15 +84,14 @@ public final class TextClassifier {
   private func answers<Answer>(
     to texts: [(text: String, pair: String?)], _ read: (Tensor) throws -> [Answer]
   ) throws -> [(answer: Answer, isCut: Bool)] {
-    let language = model.checkpoint.model
-    let padding = type(of: language).textPadding
+    let padding = type(of: model.checkpoint.model).textPadding
     var result: [(answer: Answer, isCut: Bool)] = []
     for start in stride(from: 0, to: texts.count, by: Self.batchSize) {
       let encoded = texts[start..<min(start + Self.batchSize, texts.count)].map {
         encoder.encode($0.text, $0.pair)
       }
       let batch = encoder.batch(encoded, padding: padding)
-      let answers = try read(model.compute { language.logits(batch, on: model.device) })
+      let answers = try read(model.logits(batch))
       result += zip(answers, encoded).map { (answer: $0, isCut: $1.isCut) }
     }
     return result

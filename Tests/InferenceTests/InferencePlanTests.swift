@@ -50,13 +50,13 @@ import Torch
   }
 
   nonisolated static let routes = Set(
-    Route.ofRows(.float32, isDouble: true) + Route.ofColumns(isDouble: true)
+    Route.ofRows(.float32, isDouble: true) + Route.ofColumns(isDouble: true, isMoved: false)
   ).sorted { $0.rawValue < $1.rawValue }
 
   @Test(arguments: ["mixer_s16_224", "gmlp_s16_224", "as_mlp_tiny_224"], routes)
   func everyRouteGivesTheSame(_ name: String, _ route: Route) throws {
     let model = try model(name)
-    let table = RouteTable(path: nil, always: route)
+    let table = RouteTable(path: nil, always: route.rawValue)
     let plan = InferencePlan(routes: table) { model.logits($0) }
     let images = images(model, 3, seed: 8)
     let expected = withoutGradients { model.logits(images) }
@@ -81,7 +81,7 @@ import Torch
     let route = try #require(table.route(for: key, among: routes))
     #expect(RouteTable(path: path).route(for: key, among: routes) == route)
     // What is known is not measured again, and is what equal layers are computed by.
-    table.keep(.blas, for: key)
+    table.keep(Route.blas, for: key)
     let second = plan(table)
     _ = second(.ones([2, 8]))
     #expect(table.route(for: key, among: routes) == .blas)
@@ -94,7 +94,7 @@ import Torch
       #expect(RouteTable(path: path).route(for: key, among: routes) == nil)
     }
     let unwritable = RouteTable(path: "/dev/null/routes.json")
-    unwritable.keep(.fused, for: key)
+    unwritable.keep(Route.fused, for: key)
     unwritable.save()
     #expect(unwritable.route(for: key, among: routes) == .fused)
   }

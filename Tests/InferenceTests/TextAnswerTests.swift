@@ -42,6 +42,22 @@ import Torch
     "the cats like fish .", "hens", "the dogs like bones . the foxs like eggs .", "",
   ]
 
+  /// Networks that read nothing but tokens, always as many, are computed by a plan.
+  @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base"])
+  func aPlanAnswersAsTheLayersDo(_ name: String) throws {
+    let model = try model(name, task: .classes, ["classes": "3"], labels: ["a", "b", "c"])
+    let encoder = try model.encoder()
+    for count in [1, 4, 4] {
+      let encoded = texts.prefix(count).map { encoder.encode($0, nil) }
+      let padding = type(of: model.checkpoint.model).textPadding
+      let batch = encoder.batch(Array(encoded), padding: padding)
+      let expected = model.compute { model.checkpoint.model.logits(batch) }
+      let difference = (model.logits(batch) - expected).abs().max().item
+      #expect(difference < 1e-4 * max(1, expected.abs().max().item))
+      #expect((model.plan?.kernels(for: batch.tokens.shape)?.count ?? 0) > 0)
+    }
+  }
+
   /// What stands beside a text changes nothing, though the batch is filled up to the longest.
   @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base", "bert_base"])
   func anAnswerDoesNotDependOnTheBatch(_ name: String) throws {

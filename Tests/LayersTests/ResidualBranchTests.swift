@@ -102,13 +102,14 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
     let second = Linear(width, c, bias: noise, generator: generator)
     let (norm, gateNorm) = (LayerNorm(c), LayerNorm(width, epsilon: 1e-5))
     expectSame([first, gate, second, norm, gateNorm], x) { x in
-      let drop = dropPath(0.5)
-      let fused = gatedResidual(
+      gatedResidual(
         norm, x, first: first, activation: size.activation, gateNorm: gateNorm, gate: gate,
-        second: second, drop)
-      if let fused { return fused }
-      let halves = size.activation(first(norm(x))).chunked(2, dimension: -1)
-      return x + drop(second(halves[0] * gate.overRows(gateNorm(halves[1]))))
+        second: second, dropPath(0.5)
+      ) { x, drop in
+        let halves = size.activation(first(norm(x))).chunked(2, dimension: -1)
+        let y = second(halves[0] * gate.overRows(gateNorm(halves[1])))
+        return x + (drop?(y) ?? y)
+      }
     }
   }
 

@@ -92,6 +92,36 @@ import Torch
     #expect(difference(y, expected) < 1e-5)
   }
 
+  /// Norm, affine, activation and a move by rows of different length, on maps whose positions fill no
+  /// panel, one (half) or several.
+  @Test(arguments: [ColumnMix.Axis.height, .width], [(5, 7), (1, 3), (2, 4), (7, 7), (9, 20)])
+  func tokenMixingMovesMaps(_ axis: ColumnMix.Axis, _ side: (height: Int, width: Int)) {
+    let offsets = [-3, -1, 0, 1, 2, 25, -25, 2, 0]
+    let x = normal([2, 9, side.height, side.width], scale: 2) + 1
+    let (weight, bias) = (normal([6, 9]), normal([6]))
+    let (scale, shift) = (normal([9]), normal([9]))
+    var entry = ColumnMix.Entry()
+    entry.affine = (scale, shift)
+    entry.activation = .gelu
+    entry.moves = (axis, offsets)
+    let mix = ColumnMix(
+      normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
+      weight: weight, bias: bias, activation: .identity, resultScale: nil)
+    let y = Tensor.full([2, 6, side.height, side.width], .nan)
+    mix(x, gate: nil, residual: nil, into: y)
+    let z = x.groupNorm(scale, shift, groups: 1, epsilon: 1e-5).gelu()
+    let moved = Tensor.zeros(z.shape)
+    let (dimension, length) = axis == .height ? (2, side.height) : (3, side.width)
+    for (row, offset) in offsets.enumerated() where abs(offset) < length {
+      let target = max(0, offset)..<length + min(0, offset)
+      moved.narrowed(1, row..<row + 1).narrowed(dimension, target).copyInPlace(
+        z.narrowed(1, row..<row + 1)
+          .narrowed(dimension, target.lowerBound - offset..<target.upperBound - offset))
+    }
+    let expected = moved.flattened(from: 2).rowLinear(weight, bias).reshaped(y.shape)
+    #expect(difference(y, expected) < 2e-5)
+  }
+
   @Test(arguments: [KernelActivation.gelu, .geluTanh, .relu, .silu])
   func activationsHoldForAllNumbers(_ activation: KernelActivation) {
     let numbers = (-400...400).map { Float($0) / 16 } + [1e4, -1e4, 1e-30, -1e-30, 0]

@@ -87,6 +87,29 @@ import Training
     #expect(isFloat32 == (here == .float32 && products == .float32))
   }
 
+  /// Kernels and layers differ in the last bits: what a run began with holds.
+  @Test(arguments: BranchRoutes.Route.allCases) func aRunGoesOnWithTheBranchesThatItBeganWith(
+    _ route: BranchRoutes.Route
+  ) throws {
+    let folder = try TemporaryFolder()
+    try Trainer(recipe(), in: folder("run")).run { event in
+      if case .step(let report) = event, report.step == 2 { .stop } else { .proceed }
+    }
+    let file = URL(filePath: folder("run/last/state.json"))
+    func state() throws -> [String: Any] {
+      let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+      return try #require(json as? [String: Any])
+    }
+    var changed = try state()
+    let branches = try #require(changed["branches"] as? [String: String])
+    #expect(!branches.isEmpty)
+    let fixed = branches.mapValues { _ in route.rawValue }
+    changed["branches"] = fixed
+    try JSONSerialization.data(withJSONObject: changed).write(to: file)
+    try Trainer(resuming: folder("run")).run()
+    #expect(try state()["branches"] as? [String: String] == fixed)
+  }
+
   @Test func alsoInLowPrecisionWithBlocksComputedAgain() throws {
     let folder = try TemporaryFolder()
     var recipe = recipe()

@@ -61,8 +61,9 @@ typedef enum { CT_NO_NORM, CT_ROW_NORM, CT_MATRIX_NORM } CTNormalization;
 
 /// Token mixing: `y = activation(W f(x) + bias) * resultScale * gate + residual` for each matrix of a
 /// batch, where f is the normalisation of each row or of the whole matrix (if asked for), then
-/// `* scale + shift` for each channel, then, if `hidden` > 0, `hiddenActivation(hiddenWeight . +
-/// hiddenBias)`.
+/// `* scale + shift` for each channel, `* tokenScale + tokenShift` for each token, the
+/// `inputActivation`, a move of each row by its own of the `offsets`, and, if `hidden` > 0,
+/// `hiddenActivation(hiddenWeight . + hiddenBias)`.
 typedef struct {
   int64_t batch, tokens, channels, hidden, rows;
   const float *x;             // [batch, tokens, channels]
@@ -70,6 +71,10 @@ typedef struct {
   CTNormalization normalization;
   float epsilon;
   const float *scale, *shift; // [channels], both or neither
+  const float *tokenScale, *tokenShift;  // [tokens], both or neither
+  CTActivation inputActivation;
+  const int32_t *offsets;     // [tokens] or null: channel c becomes that at c - offset, or 0 if there
+  int64_t mapWidth;           // is none; where this is not 0, within each `mapWidth` channels
   const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
   const float *hiddenBias;    // [hidden]
   CTByteWeight hiddenBytes;   // in the place of hiddenWeight where its values are not null

@@ -7,6 +7,7 @@
 #include "MixRows.h"
 #include "MixRowBytes.h"
 #include "MixColumnBytes.h"
+#include "ColumnPanels.h"
 #include "MixColumns.h"
 #include "RowGradients.h"
 #include "ColumnGradients.h"

@@ -26,7 +26,7 @@ static void columnGradients(const ColumnGradients &g) {
     if (g.hidden > 0) {
       float *hidden = scratch.floats(2, g.hidden * kPanel);
       int64_t offset = task * g.hidden * kPanel;
-      multiplyPanel(g.weight, g.hidden, g.rows, panel, hidden, [](int64_t, int) {},
+      multiplyPanel(g.weight, g.hidden, g.rows, panel, g.channels - column, hidden, [](int64_t, int) {},
                     [&](int64_t first, int rows, float *tile) {
                       for (int r = 0; r < rows; ++r) {
                         float *p = tile + r * kPanel;
@@ -43,7 +43,7 @@ static void columnGradients(const ColumnGradients &g) {
       weight = g.hiddenWeight;
     }
     float *dn = g.dn + matrix * g.tokens * g.channels;
-    multiplyPanel(weight, g.tokens, depth, panel, results,
+    multiplyPanel(weight, g.tokens, depth, panel, g.channels - column, results,
                   [&](int64_t first, int rows) {
                     fetch(dn + first * g.channels + column, g.channels, rows);
                   },

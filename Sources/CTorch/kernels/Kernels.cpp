@@ -21,8 +21,8 @@
 namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
-// has: an estimate of 1 / x, for the small integers x (of activations) and y (of weights) in each
-// 32 bits a + x . y, and the same for pairs in bfloat16.
+// has: the first numbers of a register from and to memory, an estimate of 1 / x, for the small integers
+// x (of activations) and y (of weights) in each 32 bits a + x . y, and the same for pairs in bfloat16.
 
 namespace plain {
 constexpr const char *kName = "plain";
@@ -33,7 +33,6 @@ constexpr int kWidth = 4, kTileRows = 6;
 #endif
 #include "Plain.h"
 #include "Pairs.h"
-static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 #include "All.h"
 }  // namespace plain
 
@@ -43,6 +42,16 @@ namespace avx2 {
 constexpr const char *kName = "avx2";
 constexpr int kWidth = 8, kTileRows = 6;
 typedef int16_t Weight8, Activation8;
+static inline __m256i firstLanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline __m256 loadFirst(const float *p, int64_t count) {
+  return _mm256_maskload_ps(p, firstLanes(count));
+}
+static inline void storeFirst(float *p, __m256 v, int64_t count) {
+  _mm256_maskstore_ps(p, firstLanes(count), v);
+}
 static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
 static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
   return _mm256_add_epi32(a, _mm256_madd_epi16(x, y));
@@ -56,9 +65,8 @@ static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
                              apply_to = function)
 namespace avx512 {
 constexpr const char *kName = "avx512";
-constexpr int kWidth = 16, kTileRows = 14;
+#include "Avx512.h"
 typedef int16_t Weight8, Activation8;
-static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_add_epi32(a, _mm512_madd_epi16(x, y));
 }
@@ -72,10 +80,9 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
     function)
 namespace vnni {
 constexpr const char *kName = "vnni";
-constexpr int kWidth = 16, kTileRows = 14;
+#include "Avx512.h"
 typedef int8_t Weight8;
 typedef uint8_t Activation8;
-static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_dpbusd_epi32(a, x, y);
 }
@@ -89,10 +96,9 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
     apply_to = function)
 namespace bf16 {
 constexpr const char *kName = "bf16";
-constexpr int kWidth = 16, kTileRows = 14;
+#include "Avx512.h"
 typedef int8_t Weight8;
 typedef uint8_t Activation8;
-static inline __m512 reciprocalEstimate(__m512 x) { return _mm512_rcp14_ps(x); }
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_dpbusd_epi32(a, x, y);
 }

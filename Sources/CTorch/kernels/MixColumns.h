@@ -1,35 +1,13 @@
 // Token mixing: one or two linear layers over the columns of each matrix of a batch, which lie where
-// they are. No include guard: included once for each kind of processor, after Product.h.
+// they are. No include guard: included once for each kind of processor, after ColumnPanels.h.
 
-/// Copies kPanel columns of `x` [tokens][channels], normalised or scaled, to a panel
-/// [tokens][kPanel]; zeros where there are no more columns.
-static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
-                      float *panel) {
-  for (int half = 0; half < 2; ++half) {
-    int64_t c = column + half * kWidth;
-    int64_t count = std::clamp<int64_t>(mix.channels - c, 0, kWidth);
-    bool whole = count == kWidth;
-    auto read = [&](const float *p) { return whole ? load(p) : loadPart(p, count); };
-    Vec scale = mix.scale ? read(mix.scale + c) : splat(1);
-    Vec shift = mix.shift ? read(mix.shift + c) : splat(0);
-    for (int64_t s = 0; s < mix.tokens; ++s) {
-      // The next panel's numbers: they lie too far apart for the processor to see them coming.
-      __builtin_prefetch(x + s * mix.xStride + c + kPanel, 0, 2);
-      Vec v = read(x + s * mix.xStride + c);
-      if (of) v = (v - splat(of[s].mean)) * splat(of[s].scale);
-      if (mix.scale) v = fma(v, scale, shift);
-      store(panel + s * kPanel + half * kWidth, v);
-    }
-  }
-}
-
-/// Makes a panel of `Pairs` of one of numbers [depth][kPanel], where it lies.
-static void packPairs(float *panel, int64_t depth) {
+/// Writes a panel of numbers [depth][kPanel] as one of `Pairs`.
+static void packPairs(const float *panel, int64_t depth, float *pairs) {
   for (int64_t k = 0; k < depth; k += 2) {
     for (int half = 0; half < kPanel; half += kWidth) {
       const float *p = panel + k * kPanel + half;
       Vec second = k + 1 < depth ? load(p + kPanel) : splat(0);
-      store(panel + k / 2 * kPanel + half, Pairs::across(load(p), second));
+      store(pairs + k / 2 * kPanel + half, Pairs::across(load(p), second));
     }
   }
 }
@@ -39,11 +17,13 @@ struct RowPart {
   int64_t part = 0, parts = 1;
 };
 
-/// `results` [rows][kPanel] = W . panel, for W packed in tiles [lanes][kTileRows]; calls `prepare(first row,
-/// rows)` before and `finish(first row, rows, tile)` after the last product of each tile.
+/// `results` [rows][kPanel] = W . panel, for W packed in tiles [lanes][kTileRows] and a panel of which only
+/// the first `columns` matter if these are fewer than it has; calls `prepare(first row, rows)` before
+/// and `finish(first row, rows, tile)` after the last product of each tile.
 template <typename Lanes = Singles, typename Prepare, typename Finish>
 INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t lanes, const float *panel,
-                          float *results, Prepare prepare, Finish finish, RowPart of = {}) {
+                          int64_t columns, float *results, Prepare prepare, Finish finish,
+                          RowPart of = {}) {
   int64_t count = tileCount(rows), parts = (lanes + kDepth - 1) / kDepth;
   int64_t firstTile = count * of.part / of.parts, endTile = count * (of.part + 1) / of.parts;
   for (int64_t part = 0; part < parts; ++part) {
@@ -53,9 +33,9 @@ INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t lanes, cons
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       float *tile = results + first * kPanel;
       if (part + 1 == parts) prepare(first, height);
-      productOf<Lanes>(height)(weight + (i * lanes + start) * kTileRows, panel + start * kPanel,
-                               end - start, tile, part > 0,
-                               weight + (i * lanes + end) * kTileRows);
+      productOf<Lanes>(height, columns)(weight + (i * lanes + start) * kTileRows,
+                                        panel + start * kPanel, end - start, tile, part > 0,
+                                        weight + (i * lanes + end) * kTileRows);
       if (part + 1 == parts) finish(first, height, tile);
     }
   }
@@ -110,13 +90,12 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
   }
 }
 
-/// The results of kPanel columns of one matrix; a part of their rows where there is one layer of floats.
-static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, int64_t column,
+/// The results of kPanel columns of one matrix, which are packed in `panel`; a part of their rows where
+/// there is one layer of floats.
+static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel, int64_t column,
                      Scratch &scratch, RowPart rowPart = {}) {
-  float *panel = scratch.floats(0, mix.tokens * kPanel);
   float *results = scratch.floats(1, mix.rows * kPanel);
   float *hidden = scratch.floats(2, mix.hidden * kPanel);
-  packPanel(mix, mix.x + matrix * mix.xBatchStride, of, column, panel);
   auto finishLayer = [&](int64_t first, int rows, float *tile) {
     finishHidden(mix, matrix, first, rows, column, tile);
   };
@@ -124,16 +103,19 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const Moments *of, 
     finishColumns(mix, matrix, first, rows, column, tile);
   };
   auto layer = [&](const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
-                   float *from, float *to, auto prepare, auto done) {
+                   const float *from, float *to, auto prepare, auto done) {
     if (bytes.values) {
       BytePanel packed = bytePanel(scratch, 5, depth);
       packBytePanel(from, depth, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else if (mix.bfloat16) {
-      packPairs(from, depth);
-      multiplyPanel<Pairs>(weight, rows, lanesOf<Pairs>(depth), from, to, prepare, done, rowPart);
+      int64_t lanes = lanesOf<Pairs>(depth);
+      float *packed = scratch.floats(5, lanes * kPanel);
+      packPairs(from, depth, packed);
+      multiplyPanel<Pairs>(weight, rows, lanes, packed, mix.channels - column, to, prepare, done,
+                           rowPart);
     } else {
-      multiplyPanel(weight, rows, depth, from, to, prepare, done, rowPart);
+      multiplyPanel(weight, rows, depth, from, mix.channels - column, to, prepare, done, rowPart);
     }
   };
   auto prepareLayer = [](int64_t, int) {};
@@ -177,20 +159,25 @@ static void mixColumns(const CTColumnMix &mix) {
                             : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
       for (int64_t s = 0; s < mix.tokens && normalizes; ++s) of[s] = rowMoments(matrix, s);
       if (combines) combineMoments(mix, of);
-      for (int64_t panel = 0; panel < panels; ++panel) {
-        mixPanel(mix, matrix, normalizes ? of : nullptr, panel * kPanel, scratch);
+      float *panel = scratch.floats(0, mix.tokens * kPanel);
+      for (int64_t c = 0; c < mix.channels; c += kPanel) {
+        packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, c, panel);
+        mixPanel(mix, matrix, panel, c, scratch);
       }
     });
     return;
   }
-  // Few matrices: the threads share each of them, and each panel if there are few of those.
-  bool isShared = panels % threads != 0 && panels < 16 * threads && mix.hidden == 0 &&
-                  mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads;
-  int64_t parts = isShared ? threads : 1;
-  auto shared = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.tokens));
+  // Few matrices: the threads share each of them, and each of its panels if these are few and do not
+  // come out even.
+  bool isShared = mix.channels % (kPanel * threads) != 0 && panels < 16 * threads &&
+                  mix.hidden == 0 && mix.weightBytes.values == nullptr &&
+                  tileCount(mix.rows) >= threads;
+  Scratch &common = Scratch::ofThread();
+  auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
+  float *all = isShared ? common.floats(3, panels * mix.tokens * kPanel) : nullptr;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
-    Moments *of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
-                              : shared;
+    Moments *of =
+        mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
     if (normalizes) {
       parallelFor((mix.tokens + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
         int64_t end = std::min(mix.tokens, (chunk + 1) * kRowChunk);
@@ -198,9 +185,23 @@ static void mixColumns(const CTColumnMix &mix) {
       });
       if (combines) combineMoments(mix, of);
     }
-    parallelFor(panels * parts, [&](int64_t task) {
-      mixPanel(mix, matrix, normalizes ? of : nullptr, task / parts * kPanel, Scratch::ofThread(),
-               {task % parts, parts});
-    });
+    auto pack = [&](int64_t panel, float *to) {
+      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, panel * kPanel, to);
+    };
+    if (isShared) {
+      parallelFor(panels, [&](int64_t panel) { pack(panel, all + panel * mix.tokens * kPanel); });
+      parallelFor(panels * threads, [&](int64_t task) {
+        int64_t panel = task / threads;
+        mixPanel(mix, matrix, all + panel * mix.tokens * kPanel, panel * kPanel,
+                 Scratch::ofThread(), {task % threads, threads});
+      });
+    } else {
+      parallelFor(panels, [&](int64_t panel) {
+        Scratch &scratch = Scratch::ofThread();
+        float *packed = scratch.floats(0, mix.tokens * kPanel);
+        pack(panel, packed);
+        mixPanel(mix, matrix, packed, panel * kPanel, scratch);
+      });
+    }
   }
 }

@@ -228,16 +228,20 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 }
 
 /// Calls `body(tiles)` for blocks of rows, each so large that what a thread works on, `floatsInRow` for
-/// each row, stays in a second-level cache of 1 MiB that two threads share.
+/// each row, stays in a second-level cache of 1 MiB that two threads share. Each thread's share of the
+/// rows is cut into as few tiles as it can be, and these are dealt to its blocks.
 template <typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
-  int64_t tilesAtOnce = std::clamp<int64_t>((96 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
+  int64_t tilesAtOnce = std::clamp<int64_t>((160 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
   int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
+  int64_t shares = blocks % threads == 0 ? threads : blocks, inShare = blocks / shares;
   parallelFor(blocks, [&](int64_t block) {
-    int64_t first = tileStart(rows, blocks, block);
-    int64_t count = tileStart(rows, blocks, block + 1) - first;
-    body(RowTiles(first, count));
+    int64_t share = block % shares, start = tileStart(rows, shares, share);
+    int64_t count = tileStart(rows, shares, share + 1) - start, tiles = tileCount(count);
+    auto at = [&](int64_t i) { return start + tileStart(count, tiles, tiles * i / inShare); };
+    int64_t first = at(block / shares), end = at(block / shares + 1);
+    if (end > first) body(RowTiles(first, end - first));
   });
 }

@@ -1,9 +1,18 @@
-// Products of 8-bit integers without an instruction for them. No include guard: included for each kind
-// of processor that lacks it.
+// What needs no instruction of a kind of processor. No include guard: included where there are no such.
 
 typedef float Floats __attribute__((ext_vector_type(kWidth)));
 typedef int32_t Ints __attribute__((ext_vector_type(kWidth)));
 typedef int16_t Weight8, Activation8;
+
+static inline __attribute__((always_inline)) Floats loadFirst(const float *p, int64_t count) {
+  Floats v = {};
+  for (int64_t i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+}
+static inline __attribute__((always_inline)) void storeFirst(float *p, Floats v, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+}
+static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 
 /// a + x . y for each two integers of 16 bits.
 static inline __attribute__((always_inline)) Ints addProducts(Ints a, Ints x, Ints y) {

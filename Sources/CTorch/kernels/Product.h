@@ -44,6 +44,38 @@ static void product(const float *tile, const float *panel, int64_t lanes, float 
   }
 }
 
+/// The same where only the first kWidth columns of the panel matter: half the work. Zeros stand in the
+/// others' results. Even and odd lanes are added up apart, so that no sum has to wait for its last step.
+template <typename Lanes, int Rows>
+static void narrowProduct(const float *tile, const float *panel, int64_t lanes, float *result,
+                          bool accumulates, const float *next) {
+  Vec even[Rows], odd[Rows];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Rows; ++r) {
+    even[r] = accumulates ? load(result + r * kPanel) : splat(0);
+    odd[r] = splat(0);
+  }
+  auto step = [&](Vec *sums) __attribute__((always_inline)) {
+    __builtin_prefetch(next, 0, 2);
+    next += 16;
+    Vec x = load(panel);
+    panel += kPanel;
+#pragma clang loop unroll(full)
+    for (int r = 0; r < Rows; ++r) sums[r] = Lanes::add(sums[r], splat(tile[r]), x);
+    tile += kTileRows;
+  };
+  for (int64_t k = 1; k < lanes; k += 2) {
+    step(even);
+    step(odd);
+  }
+  if (lanes % 2 != 0) step(even);
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Rows; ++r) {
+    store(result + r * kPanel, even[r] + odd[r]);
+    store(result + r * kPanel + kWidth, splat(0));
+  }
+}
+
 /// Brings `rows` rows of kPanel floats into the first cache, for what follows a product to find there.
 INLINE void fetch(const float *p, int64_t stride, int rows) {
   if (p == nullptr) return;
@@ -55,15 +87,16 @@ INLINE void fetch(const float *p, int64_t stride, int rows) {
 typedef void (*Product)(const float *, const float *, int64_t, float *, bool, const float *);
 
 template <typename Lanes, int... Rows>
-static Product productOf(int rows, std::integer_sequence<int, Rows...>) {
-  static const Product all[] = {product<Lanes, Rows + 1>...};
-  return all[rows - 1];
+static Product productOf(int rows, int64_t columns, std::integer_sequence<int, Rows...>) {
+  static const Product whole[] = {product<Lanes, Rows + 1>...};
+  static const Product narrow[] = {narrowProduct<Lanes, Rows + 1>...};
+  return (columns > kWidth ? whole : narrow)[rows - 1];
 }
 
-/// The product of a tile of `rows` rows, from 1 to kTileRows.
+/// The product of a tile of `rows` rows, from 1 to kTileRows, with a panel of `columns`.
 template <typename Lanes = Singles>
-INLINE Product productOf(int rows) {
-  return productOf<Lanes>(rows, std::make_integer_sequence<int, kTileRows>());
+INLINE Product productOf(int rows, int64_t columns = kPanel) {
+  return productOf<Lanes>(rows, columns, std::make_integer_sequence<int, kTileRows>());
 }
 
 /// Where the i-th of the `count` tiles of `rows` rows begins: all have nearly the same height.

@@ -24,53 +24,33 @@ INLINE V load(const float *p) {
 template <typename V>
 INLINE void store(float *p, V v) { __builtin_memcpy(p, &v, sizeof v); }
 
-/// The first `count` < kWidth numbers; zeros behind them.
-template <int Width = kWidth>
-INLINE Vec loadPart(const float *p, int64_t count) {
-#if defined(__x86_64__)
-  if constexpr (Width == 16) {
-    auto loaded = _mm512_maskz_loadu_ps((1u << count) - 1, p);
-    Vec v;
-    __builtin_memcpy(&v, &loaded, sizeof v);
-    return v;
-  }
-#endif
-  alignas(64) float all[kWidth] = {};
-  __builtin_memcpy(all, p, sizeof(float) * count);
-  return load(all);
-}
-
-template <int Width = kWidth>
-INLINE void storePart(float *p, Vec v, int64_t count) {
-#if defined(__x86_64__)
-  if constexpr (Width == 16) {
-    __m512 stored = {};
-    __builtin_memcpy(&stored, &v, sizeof v);
-    return _mm512_mask_storeu_ps(p, (1u << count) - 1, stored);
-  }
-#endif
-  alignas(64) float all[kWidth];
-  store(all, v);
-  __builtin_memcpy(p, all, sizeof(float) * count);
-}
+/// The first `count` <= kWidth numbers; zeros behind them.
+INLINE Vec loadPart(const float *p, int64_t count) { return loadFirst(p, count); }
+INLINE void storePart(float *p, Vec v, int64_t count) { storeFirst(p, v, count); }
 
 /// As many numbers as a vector has, or `count` if that is less, with zeros behind them.
 template <typename V = Vec>
 INLINE V loadUpTo(const float *p, int64_t count) {
-  constexpr int64_t most = sizeof(V) / sizeof(float);
-  if (count >= most) return load<V>(p);
-  alignas(64) float all[most] = {};
-  if (count > 0) __builtin_memcpy(all, p, sizeof(float) * count);
-  return load<V>(all);
+  constexpr int kParts = sizeof(V) / sizeof(Vec);
+  if (count >= kParts * kWidth) return load<V>(p);
+  Vec parts[kParts];
+  for (int i = 0; i < kParts; ++i) {
+    parts[i] = loadPart(p + i * kWidth, std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
+  }
+  V v;
+  __builtin_memcpy(&v, parts, sizeof v);
+  return v;
 }
 
 template <typename V>
 INLINE void storeUpTo(float *p, V v, int64_t count) {
-  constexpr int64_t most = sizeof(V) / sizeof(float);
-  if (count >= most) return store(p, v);
-  alignas(64) float all[most];
-  store(all, v);
-  if (count > 0) __builtin_memcpy(p, all, sizeof(float) * count);
+  constexpr int kParts = sizeof(V) / sizeof(Vec);
+  if (count >= kParts * kWidth) return store(p, v);
+  Vec parts[kParts];
+  __builtin_memcpy(parts, &v, sizeof v);
+  for (int i = 0; i < kParts; ++i) {
+    storePart(p + i * kWidth, parts[i], std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
+  }
 }
 
 template <typename V = Vec>

@@ -1,3 +1,4 @@
+import Layers
 import Torch
 
 /// A network's forward pass, frozen: weights are packed once, norms, biases, activations, gates and
@@ -51,9 +52,12 @@ public final class InferencePlan {
     self.forward = forward
   }
 
-  /// The result in float32, for an input on any device.
+  /// The result in float32, for an input on any device; plans are for pictures and the like in float32,
+  /// and tokens in int64.
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    guard input.device == .cpu, input.dtype == .float32, input.rank > 1, input.count > 0 else {
+    guard input.device == .cpu, [.float32, .int64].contains(input.dtype), input.rank > 1,
+      input.count > 0
+    else {
       return asWritten(input)
     }
     return withoutGradients {

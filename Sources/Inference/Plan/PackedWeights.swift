@@ -88,7 +88,7 @@ final class PackedWeights {
   private func packed(_ step: ColumnStep, _ format: PackedWeight.Format) -> ColumnMix {
     let (layer, hidden) = (rounded(step.layer, format), step.hidden.map { rounded($0, format) })
     return ColumnMix(
-      normalization: step.normalization, affine: step.affine,
+      normalization: step.normalization, affine: step.affine, entry: step.entry,
       hidden: hidden.map { ($0.weight, $0.bias, $0.activation) }, weight: layer.weight,
       bias: layer.bias, activation: layer.activation, resultScale: step.resultScale,
       format: format)

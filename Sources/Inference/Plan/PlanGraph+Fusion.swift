@@ -1,3 +1,4 @@
+import Models
 import Torch
 
 /// Finding the linear layers in what was recorded, and taking into each what stands around it.
@@ -116,9 +117,8 @@ extension PlanGraph {
           return
         }
       case .columns(var step):
-        if absorbProducer(of: &step) {
-          replace(index, with: .columns(step))
-        } else if let reader = onlyReader(of: step.output), let call = call(at: reader),
+        if absorbProducer(ofColumns: step) { continue }
+        if let reader = onlyReader(of: step.output), let call = call(at: reader),
           absorb(call, into: &step)
         {
           replace(index, with: nil)
@@ -231,20 +231,52 @@ extension PlanGraph {
     return true
   }
 
-  private mutating func absorbProducer(of step: inout ColumnStep) -> Bool {
-    guard step.normalization == .none, step.hidden == nil, onlyReader(of: step.x) != nil,
-      !step.readsTwice,
-      let index = producer(of: step.x), let call = call(at: index)
-    else { return false }
+  /// Takes what makes the step's input into it, and into all others that read that.
+  private mutating func absorbProducer(ofColumns step: ColumnStep) -> Bool {
+    guard step.x != output, let index = producer(of: step.x) else { return false }
+    var changed: [(index: Int, step: ColumnStep)] = []
+    for reader in readers(of: step.x) {
+      guard case .columns(let other)? = steps[reader], other.x == step.x, !other.readsTwice,
+        let taken = absorbing(index, into: other)
+      else { return false }
+      changed.append((reader, taken))
+    }
+    for (reader, step) in changed { replace(reader, with: .columns(step)) }
+    replace(index, with: nil)
+    return true
+  }
+
+  /// The step with the norm, affine, activation or move at `index` in it.
+  private func absorbing(_ index: Int, into step: ColumnStep) -> ColumnStep? {
+    guard step.normalization == .none, step.hidden == nil else { return nil }
+    var step = step
     let isMap = shape(of: step.x).count > 3
-    if let norm = call.layerNorm, norm.width == step.channels, !isMap {
+    if let move = move(at: index) {
+      guard step.affine == nil, step.entry.isEmpty else { return nil }
+      step.entry.moves = (move.axis, move.offsets)
+      step.x = move.x
+      step.origin.add("moved \(move)")
+      return step
+    }
+    guard let call = call(at: index) else { return nil }
+    if let activation = call.activation, let x = call.value(0) {
+      guard step.entry.moves != nil, step.entry.activation == .identity else { return nil }
+      step.entry.activation = activation
+      step.x = x
+      step.origin.add("after \(activation)")
+    } else if let norm = call.layerNorm, norm.width == step.channels, !isMap {
       step.scale(by: norm.weight, norm.bias)
       step.normalization = .rows(epsilon: norm.epsilon)
       step.x = norm.x
       step.origin.add("norm \(norm.epsilon)", norm.weight, norm.bias)
     } else if let norm = call.groupNorm, norm.groups == 1, step.affine == nil {
-      if let shift = norm.bias { step.layer.absorb(inputShift: shift) }
-      if let scale = norm.weight { step.layer.absorb(inputScale: scale) }
+      if !step.entry.isEmpty {
+        let count = shape(of: norm.x)[1]
+        step.entry.affine = (norm.weight ?? .ones([count]), norm.bias ?? .zeros([count]))
+      } else {
+        if let shift = norm.bias { step.layer.absorb(inputShift: shift) }
+        if let scale = norm.weight { step.layer.absorb(inputScale: scale) }
+      }
       step.normalization = .matrices(epsilon: norm.epsilon)
       step.x = norm.x
       step.origin.add("norms \(norm.epsilon)", norm.weight, norm.bias)
@@ -261,10 +293,21 @@ extension PlanGraph {
       step.x = x
       step.origin.add("after times", scale)
     } else {
-      return false
+      return nil
     }
-    replace(index, with: nil)
-    return true
+    return step
+  }
+
+  /// The axial shift at `index`, if zeros come in.
+  private func move(at index: Int) -> (x: Int, axis: ColumnMix.Axis, offsets: [Int])? {
+    guard case .call(let call)? = steps[index], case .custom(_, let tag) = call.operation,
+      let shift = tag as? ChannelShift, shift.padding == .zero,
+      case .value(let x)? = call.arguments.first
+    else { return nil }
+    let offsets = shift.groups(of: shape(of: x)[1]).flatMap { channels, offset in
+      channels.map { _ in offset }
+    }
+    return (x, shift.axis == 2 ? .height : .width, offsets)
   }
 
   // MARK: Two layers
@@ -283,13 +326,14 @@ extension PlanGraph {
       replace(before, with: nil)
       replace(index, with: .rows(step))
     case .columns(var step):
-      guard step.normalization == .none, step.affine == nil, step.hidden == nil,
-        onlyReader(of: step.x) == index, !step.readsTwice, let before = producer(of: step.x),
+      guard step.normalization == .none, step.affine == nil, step.entry.isEmpty,
+        step.hidden == nil, onlyReader(of: step.x) == index, !step.readsTwice,
+        let before = producer(of: step.x),
         case .columns(let first) = steps[before], first.hidden == nil, first.gate == nil,
         first.residual == nil, first.resultScale == nil
       else { return }
       (step.x, step.normalization, step.affine) = (first.x, first.normalization, first.affine)
-      step.hidden = first.layer
+      (step.entry, step.hidden) = (first.entry, first.layer)
       step.origin.prepend(first.origin)
       replace(before, with: nil)
       replace(index, with: .columns(step))

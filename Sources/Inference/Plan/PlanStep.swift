@@ -126,6 +126,8 @@ struct ColumnStep {
   var normalization = ColumnMix.Normalization.none
   /// What follows the normalisation: `* scale + shift` for each channel, both [C].
   var affine: (scale: Tensor, shift: Tensor)?
+  /// What follows that, on maps.
+  var entry = ColumnMix.Entry()
   var hidden: PlannedLayer?
   var layer: PlannedLayer
   /// [C]
@@ -147,6 +149,7 @@ struct ColumnStep {
     (first.layer, first.hidden, first.gate, first.residual) = (hidden, nil, nil, nil)
     first.resultScale = nil
     (second.normalization, second.affine, second.hidden) = (.none, nil, nil)
+    second.entry = ColumnMix.Entry()
     first.origin.add("first")
     second.origin.add("second")
     return [first, second]
@@ -158,7 +161,9 @@ struct ColumnStep {
       precision, "\(batch)x\((hidden ?? layer).weight.shape[1])x\(channels) over tokens",
       [
         normalization == .none ? nil : "\(normalization)", affine == nil ? nil : "affine",
-        hidden?.name, layer.name, resultScale == nil ? nil : "scaled",
+        entry.activation == .identity ? nil : "\(entry.activation)",
+        entry.moves.map { "moved along the \($0.axis)" }, hidden?.name, layer.name,
+        resultScale == nil ? nil : "scaled",
       ], gate, residual)
   }
 }

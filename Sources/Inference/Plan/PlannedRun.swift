@@ -1,3 +1,4 @@
+import Layers
 import Torch
 
 /// A computation for inputs of one shape, ready to run: fused kernels on memory of its own, and the
@@ -179,7 +180,7 @@ final class PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(isDouble: step.hidden != nil)
+    Route.ofColumns(isDouble: step.hidden != nil, isMoved: !step.entry.isEmpty)
   }
 
   /// The fastest way to compute the step, if it is known.

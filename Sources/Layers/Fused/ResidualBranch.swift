@@ -1,8 +1,9 @@
 import Torch
 
 // Residual branches `x + dropPath(scale(layer(norm(x))))`, which are most of what an all-MLP network
-// does. Where kernels know the whole branch (`BranchKernels`) it is one function; else the layers are
-// called one after the other, as they are while a summary asks each of them what it does.
+// does. Where kernels know the whole branch (`BranchKernels`) it is one function, unless a training run
+// found its layers faster (`BranchRoutes`); else the layers are called one after the other, as they are
+// while a summary asks each of them what it does.
 
 /// A norm that a residual branch may begin with.
 public protocol ResidualNorm: Module {
@@ -46,25 +47,38 @@ extension MLP {
   public func residual(
     _ norm: some ResidualNorm, _ x: Tensor, scale: LayerScale? = nil, _ dropPath: DropPath? = nil
   ) -> Tensor {
+    let layers = { (x: Tensor, dropPath: DropPath?) in
+      x + residualPart(self(norm(x)), scale, dropPath)
+    }
     guard
-      !drop.isActive, fits(x.shape[x.rank - 1]), let norm = kernelNorm(norm, x, [fc1, fc2], scale)
-    else { return x + residualPart(self(norm(x)), scale, dropPath) }
-    return BranchKernels.channelMLP(
-      x, norm: norm, first: fc1.branchLinear, activation: activation.kernelActivation,
-      second: fc2.branchLinear, scale: scale?.gamma.tensor, factors: dropPath?.factors(for: x))
+      !drop.isActive, fits(x.shape[x.rank - 1]),
+      let kernelNorm = kernelNorm(norm, x, [fc1, fc2], scale)
+    else { return layers(x, dropPath) }
+    let branch = Branch("channel MLP", x, [fc1, fc2], kernelNorm, scale)
+    return branch.faster(dropPath, layers) { x, factors in
+      BranchKernels.channelMLP(
+        x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
+        second: fc2.branchLinear, scale: scale?.gamma.tensor, factors: factors)
+    }
   }
 
   /// `x + dropPath(overRows(norm(x)))`: [B, S, C] -> [B, S, C].
   public func residualOverRows(
     _ norm: some ResidualNorm, _ x: Tensor, _ dropPath: DropPath? = nil
   ) -> Tensor {
+    let layers = { (x: Tensor, dropPath: DropPath?) in
+      x + residualPart(self.overRows(norm(x)), nil, dropPath)
+    }
     guard
       !drop.isActive, x.rank == 3, fits(x.shape[1]),
-      let norm = kernelNorm(norm, x, [fc1, fc2], nil)
-    else { return x + residualPart(overRows(norm(x)), nil, dropPath) }
-    return BranchKernels.tokenMLP(
-      x, norm: norm, first: fc1.branchLinear, activation: activation.kernelActivation,
-      second: fc2.branchLinear, factors: dropPath?.factors(for: x))
+      let kernelNorm = kernelNorm(norm, x, [fc1, fc2], nil)
+    else { return layers(x, dropPath) }
+    let branch = Branch("token MLP", x, [fc1, fc2], kernelNorm)
+    return branch.faster(dropPath, layers) { x, factors in
+      BranchKernels.tokenMLP(
+        x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
+        second: fc2.branchLinear, factors: factors)
+    }
   }
 
   /// Whether it takes and gives vectors of `width` numbers.
@@ -79,23 +93,31 @@ extension Linear {
   public func residualOverRows(
     _ norm: some ResidualNorm, _ x: Tensor, scale: LayerScale? = nil, _ dropPath: DropPath? = nil
   ) -> Tensor {
+    let layers = { (x: Tensor, dropPath: DropPath?) in
+      x + residualPart(self.overRows(norm(x)), scale, dropPath)
+    }
     guard
       x.rank == 3, outputDimension == inputDimension, inputDimension == x.shape[1],
-      let norm = kernelNorm(norm, x, [self], scale)
-    else { return x + residualPart(overRows(norm(x)), scale, dropPath) }
-    return BranchKernels.tokenLinear(
-      x, norm: norm, linear: branchLinear, scale: scale?.gamma.tensor,
-      factors: dropPath?.factors(for: x))
+      let kernelNorm = kernelNorm(norm, x, [self], scale)
+    else { return layers(x, dropPath) }
+    let branch = Branch("token mixing", x, [self], kernelNorm, scale)
+    return branch.faster(dropPath, layers) { x, factors in
+      BranchKernels.tokenLinear(
+        x, norm: kernelNorm, linear: branchLinear, scale: scale?.gamma.tensor, factors: factors)
+    }
   }
 }
 
-/// `x + dropPath(second(u * gate.overRows(gateNorm(v))))` for `[u, v] = activation(first(norm(x)))`, if
-/// there is a kernel for it: [B, S, C] -> [B, S, C].
+/// `x + dropPath(second(u * gate.overRows(gateNorm(v))))` for `[u, v] = activation(first(norm(x)))`:
+/// [B, S, C] -> [B, S, C].
+///
+/// - Parameter layers: the same where no kernel does it.
 package func gatedResidual(
   _ norm: some ResidualNorm, _ x: Tensor, first: Linear, activation: Activation,
-  gateNorm: LayerNorm, gate: Linear, second: Linear, _ dropPath: DropPath
-) -> Tensor? {
-  guard x.rank == 3 else { return nil }
+  gateNorm: LayerNorm, gate: Linear, second: Linear, _ dropPath: DropPath?,
+  layers: (Tensor, DropPath?) -> Tensor
+) -> Tensor {
+  guard x.rank == 3 else { return layers(x, dropPath) }
   let (tokens, channels, half) = (x.shape[1], x.shape[2], second.inputDimension)
   guard
     first.inputDimension == channels, first.outputDimension == 2 * half,
@@ -103,11 +125,72 @@ package func gatedResidual(
     second.outputDimension == channels,
     let norm = kernelNorm(norm, x, [first, gate, second], nil),
     let gateNorm = kernelNorm(gateNorm, x, [], nil, width: half)
-  else { return nil }
-  return BranchKernels.gatedMLP(
-    x, norm: norm, first: first.branchLinear, activation: activation.kernelActivation,
-    gateNorm: gateNorm, gate: gate.branchLinear, second: second.branchLinear,
-    factors: dropPath.factors(for: x))
+  else { return layers(x, dropPath) }
+  let branch = Branch("gated MLP", x, [first, gate, second], norm)
+  return branch.faster(dropPath, layers) { x, factors in
+    BranchKernels.gatedMLP(
+      x, norm: norm, first: first.branchLinear, activation: activation.kernelActivation,
+      gateNorm: gateNorm, gate: gate.branchLinear, second: second.branchLinear, factors: factors)
+  }
+}
+
+/// A residual branch that can be computed in two ways.
+private struct Branch {
+  let name: String
+  let x: Tensor
+  let parameters: [Tensor]
+
+  init(
+    _ name: String, _ x: Tensor, _ layers: [Linear], _ norm: BranchNorm, _ scale: LayerScale? = nil
+  ) {
+    self.name = name
+    self.x = x
+    parameters =
+      layers.flatMap { [$0.weight.tensor, $0.bias?.tensor].compactMap(\.self) }
+      + [norm.gain, norm.shift] + [scale?.gamma.tensor].compactMap(\.self)
+    widths = layers.map(\.outputDimension)
+    isNormalized = norm.epsilon != nil
+  }
+
+  private let widths: [Int]
+  private let isNormalized: Bool
+
+  /// The result by kernels, or layer by layer where that trains faster.
+  func faster(
+    _ dropPath: DropPath?, _ layers: (Tensor, DropPath?) -> Tensor,
+    _ kernels: (_ x: Tensor, _ factors: Tensor?) -> Tensor
+  ) -> Tensor {
+    let route = BranchRoutes.current?.route(of: key) { route in
+      seconds { x in route == .kernels ? kernels(x, nil) : layers(x, nil) }
+    }
+    return route == .layers ? layers(x, dropPath) : kernels(x, dropPath?.factors(for: x))
+  }
+
+  /// So many samples at most tell how fast it is.
+  private static let mostSamples = 8
+  private var samples: Int { min(x.shape[0], Self.mostSamples) }
+
+  private var key: String {
+    let shape = ([samples] + x.shape[1...]).map(String.init).joined(separator: "x")
+    let widths = widths.map(String.init).joined(separator: " ")
+    return "\(name) \(shape), \(widths)" + (isNormalized ? ", norm" : "")
+  }
+
+  /// The shortest time of a forward and a backward pass of some samples.
+  private func seconds(_ run: (Tensor) -> Tensor) -> Double {
+    let leaf = x.narrowed(0, 0..<samples).detached()
+    leaf.setRequiresGradient(true)
+    let cotangent = Tensor.ones(leaf.shape)
+    let times = (0..<4).map { _ in
+      ContinuousClock().measure {
+        withGradients {
+          _ = gradients(
+            of: [run(leaf)], cotangents: [cotangent], withRespectTo: [leaf] + parameters)
+        }
+      }
+    }
+    return times.dropFirst().min().map { $0 / .seconds(1) } ?? 0
+  }
 }
 
 /// The norm, of `width` channels (x's, unless given), as kernels take it, if they take the whole branch.

@@ -1,3 +1,4 @@
+import Layers
 import Mingle
 
 /// What is repeated to be measured.
@@ -67,10 +68,13 @@ final class Workload {
     model.keepLowPrecisionWeights(precision.autocast != nil)
     let trained = model.namedParameters.filter { !$0.parameter.isFrozen }
     model.setMode(.training(Generator(seed: 1)))
+    let branches = BranchRoutes()
     return {
-      let (loss, gradients) = valueAndGradient(of: trained) {
-        Loss.softmax(
-          withAutocast(precision.autocast, on: .cpu) { model.logits(images) }, labels)
+      let (loss, gradients) = BranchRoutes.$current.withValue(branches) {
+        valueAndGradient(of: trained) {
+          Loss.softmax(
+            withAutocast(precision.autocast, on: .cpu) { model.logits(images) }, labels)
+        }
       }
       optimizer.step(gradients, learningRate: learningRate)
       return loss

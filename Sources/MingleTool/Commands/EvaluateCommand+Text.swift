@@ -37,7 +37,7 @@ extension EvaluateCommand {
       options: evaluationOptions(seed: recipe?.seed ?? 0))
     return try withProgress(of: sequences.count, "sequences") { onBatch in
       try Mingle.evaluate(
-        model.checkpoint.model, on: loader, precision: model.precision, onBatch: onBatch)
+        model.checkpoint.model, on: loader, logits: model.maskedLogits, onBatch: onBatch)
     }
   }
 
@@ -61,7 +61,7 @@ extension EvaluateCommand {
         return try withProgress(of: encoded.count, "texts") { onBatch in
           try Mingle.evaluate(
             model.checkpoint.model, on: loader, named: part.name,
-            classNames: model.checkpoint.labels, precision: model.precision, onBatch: onBatch)
+            classNames: model.checkpoint.labels, logits: model.logits, onBatch: onBatch)
         }
       })
   }
@@ -90,7 +90,7 @@ extension EvaluateCommand {
     return try withProgress(of: windows.windows.count, "windows") { onBatch in
       try Mingle.evaluate(
         model.checkpoint.model, on: loader, options: model.checkpoint.answerOptions,
-        precision: model.precision, onBatch: onBatch)
+        logits: model.logits, onBatch: onBatch)
     }
   }
 

@@ -13,7 +13,25 @@ package struct ColumnMix: Sendable {
     case matrices(epsilon: Double)
   }
 
+  /// Along which side of a map [.., H, W], whose positions are the channels, rows move.
+  package enum Axis: Sendable, Hashable { case height, width }
+
+  /// What stands between the normalisation and the layers of a map [B, S, H, W].
+  package struct Entry: Sendable {
+    /// `* scale + shift` for each of the S rows.
+    package var affine: (scale: Tensor, shift: Tensor)?
+    package var activation = KernelActivation.identity
+    /// How many positions each row moves along the axis, zeros coming in; S numbers.
+    package var moves: (axis: Axis, offsets: [Int])?
+
+    package init() {}
+
+    /// Whether nothing stands there.
+    package var isEmpty: Bool { affine == nil && activation == .identity && moves == nil }
+  }
+
   private let normalization: Normalization
+  private var entry: Entry
   private let scale: Tensor?
   private let shift: Tensor?
   private let hidden: PackedWeight?
@@ -24,17 +42,22 @@ package struct ColumnMix: Sendable {
 
   /// - Parameters:
   ///   - affine: what follows the normalisation for each channel: `* scale + shift`, both [C].
+  ///   - entry: what follows that, on maps.
   ///   - hidden: weight [F, S] and bias [F] of the layer before, and what follows it.
   ///   - weight: [O, S], or [O, F] with a hidden layer.
   ///   - bias: [O]
   ///   - resultScale: [C]
   package init(
-    normalization: Normalization, affine: (scale: Tensor, shift: Tensor)?,
+    normalization: Normalization, affine: (scale: Tensor, shift: Tensor)?, entry: Entry = Entry(),
     hidden: (weight: Tensor, bias: Tensor?, activation: KernelActivation)?,
     weight: Tensor, bias: Tensor?, activation: KernelActivation, resultScale: Tensor?,
     format: PackedWeight.Format = .float32
   ) {
     self.normalization = normalization
+    self.entry = entry
+    self.entry.affine = entry.affine.map {
+      ($0.scale.to(.float32).contiguous(), $0.shift.to(.float32).contiguous())
+    }
     scale = affine?.scale.to(.float32).contiguous()
     shift = affine?.shift.to(.float32).contiguous()
     self.hidden = hidden.map { .tiles($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), format) }
@@ -91,7 +114,21 @@ package struct ColumnMix: Sendable {
     (mix.residualBatchStride, mix.residualStride) = layout(residual)
     mix.y = y.mutableFloats
     (mix.yBatchStride, mix.yStride) = layout(y)
-    let status = withExtendedLifetime((x, gate, residual, y)) { ct_mix_columns(&mix) }
+    (mix.tokenScale, mix.tokenShift) = (entry.affine?.scale.floats, entry.affine?.shift.floats)
+    mix.inputActivation = entry.activation.code
+    var offsets: [Int32] = []
+    if let (axis, moves) = entry.moves {
+      // Along the height, a position is a whole row of the map further on, and all of it is one run.
+      let step = axis == .height ? shape[3] : 1
+      offsets = moves.map { Int32($0 * step) }
+      mix.mapWidth = axis == .height ? 0 : Int64(shape[3])
+    }
+    let status = withExtendedLifetime((x, gate, residual, y)) {
+      offsets.withUnsafeBufferPointer { offsets in
+        mix.offsets = offsets.isEmpty ? nil : offsets.baseAddress
+        return ct_mix_columns(&mix)
+      }
+    }
     Engine.check(status, "token mixing of \(x)")
   }
 

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Layers
 import Models
 import Torch
 
@@ -27,6 +28,9 @@ struct RunState: Codable {
   /// What matrix products are computed in: the recipe's precision, or float32 where that is faster. A
   /// run goes on with it on any processor; nil in runs of before there was a choice.
   var products: Precision?
+  /// How residual branches are computed, by kind and sizes; nil in runs of before there was a choice,
+  /// which took kernels.
+  var branches: [String: BranchRoutes.Route]?
   /// The recipe, as YAML.
   var recipe = ""
   /// The epoch under way, from 0, and its next batch.

@@ -9,11 +9,12 @@ import Torch
 ///   - name: what the report calls these texts.
 ///   - classNames: one for each class; without, their numbers.
 ///   - batchLimit: stops after so many batches; nil takes all.
+///   - logits: computes the answers in float32, in another way than in training.
 ///   - onBatch: told the number of texts done; may throw to stop.
 public func evaluate(
   _ model: any LanguageModel, on loader: TextLoader, named name: String,
   classNames: [String]? = nil, precision: Precision = .float32, batchLimit: Int? = nil,
-  onBatch: (Int) throws -> Void = { _ in }
+  logits: ((TextBatch) -> Tensor)? = nil, onBatch: (Int) throws -> Void = { _ in }
 ) throws -> TextReport.Part {
   let device = model.device
   model.setMode(.evaluation)
@@ -25,10 +26,11 @@ public func evaluate(
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     guard let wanted = batch.labels?.to(device) else { break }
     try withoutGradients {
-      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
-        model.logits(batch, on: device)
-      }
-      .to(.float32)
+      let logits =
+        logits?(batch)
+        ?? withAutocast(precision.products(on: device).autocast, on: device) {
+          model.logits(batch, on: device)
+        }.to(.float32)
       let loss = textLoss(logits, wanted).item
       lossSum += loss * Double(batch.count)
       if wanted.dtype == .int64 { classes.add(logits, wanted, loss: loss) }
@@ -63,11 +65,14 @@ func textLoss(_ logits: Tensor, _ labels: Tensor) -> Tensor {
 
 /// How `model` answers the questions of `loader`.
 ///
-/// - Parameter onBatch: told the number of windows done; may throw to stop.
+/// - Parameters:
+///   - logits: computes the answers in float32, in another way than in training.
+///   - onBatch: told the number of windows done; may throw to stop.
 public func evaluate(
   _ model: any LanguageModel, on loader: SQuADLoader,
   options: SQuADAnswerOptions = SQuADAnswerOptions(), precision: Precision = .float32,
-  batchLimit: Int? = nil, onBatch: (Int) throws -> Void = { _ in }
+  batchLimit: Int? = nil, logits: ((TextBatch) -> Tensor)? = nil,
+  onBatch: (Int) throws -> Void = { _ in }
 ) throws -> QuestionReport {
   let device = model.device
   model.setMode(.evaluation)
@@ -77,9 +82,11 @@ public func evaluate(
   var batches = 0
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     withoutGradients {
-      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
-        model.logits(batch.texts, on: device)
-      }.to(.float32)
+      let logits =
+        logits?(batch.texts)
+        ?? withAutocast(precision.products(on: device).autocast, on: device) {
+          model.logits(batch.texts, on: device)
+        }.to(.float32)
       predictor.add(logits, indices: batch.indices)
       if let spans = batch.spans {
         lossSum += spanLoss(logits, spans.to(device)).item * Double(batch.count)
@@ -121,10 +128,13 @@ extension SQuADScore {
 
 /// How well `model` finds the tokens behind the masks of `loader`.
 ///
-/// - Parameter onBatch: told the number of sequences done; may throw to stop.
+/// - Parameters:
+///   - logits: computes those behind the masks in float32, in another way than in training.
+///   - onBatch: told the number of sequences done; may throw to stop.
 public func evaluate(
   _ model: any LanguageModel, on loader: MaskedLoader, precision: Precision = .float32,
-  batchLimit: Int? = nil, onBatch: (Int) throws -> Void = { _ in }
+  batchLimit: Int? = nil, logits: ((MaskedBatch) -> Tensor)? = nil,
+  onBatch: (Int) throws -> Void = { _ in }
 ) throws -> MaskedReport {
   let device = model.device
   model.setMode(.evaluation)
@@ -133,9 +143,11 @@ public func evaluate(
   var (batches, done) = (0, 0)
   while batches < batchLimit ?? .max, let batch = try stream.next() {
     withoutGradients {
-      let logits = withAutocast(precision.products(on: device).autocast, on: device) {
-        model.maskedLogits(batch, on: device)
-      }.to(.float32)
+      let logits =
+        logits?(batch)
+        ?? withAutocast(precision.products(on: device).autocast, on: device) {
+          model.maskedLogits(batch, on: device)
+        }.to(.float32)
       let labels = batch.labels.to(device)
       let loss = labels.count > 0 ? logits.crossEntropy(labels).item : 0
       metrics.add(logits, labels, loss: loss)

@@ -16,6 +16,7 @@ extension Trainer {
     try metrics?.flush()
     state.logBytes = log.length
     if let metrics { state.metricsBytes = metrics.length }
+    state.branches = branches?.chosen
 
     var tensors = Dictionary(uniqueKeysWithValues: optimizer.state.map { ($0.name, $0.tensor) })
     tensors["generator"] = generator.state

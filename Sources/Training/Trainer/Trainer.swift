@@ -41,6 +41,8 @@ public final class Trainer {
   private let device: Device
   /// What matrix products are computed in.
   private let products: Precision
+  /// How residual branches are computed; nil: by kernels.
+  private(set) var branches: BranchRoutes? = BranchRoutes()
   private let isFastRun: Bool
 
   /// Starts a run.
@@ -72,7 +74,10 @@ public final class Trainer {
       recipe, rehearsal: nil, from: saved?.weights,
       products: saved.map { $0.state.products ?? recipe.precision }
     ) { folder }
-    if let saved { try restore(saved.tensors, saved.state) }
+    if let saved {
+      branches = saved.state.branches.map { BranchRoutes($0) }
+      try restore(saved.tensors, saved.state)
+    }
   }
 
   /// - Parameters:
@@ -284,21 +289,24 @@ public final class Trainer {
   ) -> (loss: Double, experts: ExpertUse?, gradients: Gradients) {
     var taskLoss: Tensor?
     var experts: ExpertUse?
-    let (total, gradients) = valueAndGradient(of: trained) {
-      var record: RoutingWatch.Record?
-      let loss = task.loss(batch) { forward in
-        let (logits, noted) = routing.record {
-          withActivationCheckpointing(recipe.activationCheckpointing, generator: generator) {
-            withAutocast(products.autocast, on: device, forward)
+    // Also in the backward pass, in which checkpointing computes branches again.
+    let (total, gradients) = BranchRoutes.$current.withValue(branches) {
+      valueAndGradient(of: trained) {
+        var record: RoutingWatch.Record?
+        let loss = task.loss(batch) { forward in
+          let (logits, noted) = routing.record {
+            withActivationCheckpointing(recipe.activationCheckpointing, generator: generator) {
+              withAutocast(products.autocast, on: device, forward)
+            }
           }
+          record = noted
+          return logits
         }
-        record = noted
-        return logits
+        taskLoss = loss.detached()
+        experts = record.flatMap(ExpertUse.init)
+        let total = record?.loss.map { loss + $0 } ?? loss
+        return weight == 1 ? total : total * weight
       }
-      taskLoss = loss.detached()
-      experts = record.flatMap(ExpertUse.init)
-      let total = record?.loss.map { loss + $0 } ?? loss
-      return weight == 1 ? total : total * weight
     }
     return (weight * (taskLoss ?? total).item, experts, gradients)
   }

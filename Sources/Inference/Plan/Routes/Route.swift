@@ -18,9 +18,9 @@ package enum Route: String, Codable, Sendable {
   /// The same in bfloat16, added up in float32.
   case oneDNNBFloat16 = "onednn-bf16"
 
-  /// Those for layers over tokens.
-  package static func ofColumns(isDouble: Bool) -> [Route] {
-    isDouble ? [.fused, .split, .turned] : [.fused, .turned]
+  /// Those for layers over tokens; what moves along a map is not turned.
+  package static func ofColumns(isDouble: Bool, isMoved: Bool) -> [Route] {
+    [.fused] + (isDouble ? [.split] : []) + (isMoved ? [] : [.turned])
   }
 
   /// Those for layers over channels, without products of bytes.

@@ -21,11 +21,11 @@ extension PaddingMode {
 /// moves by `o = (k - size / 2) dilation`: `y[p] = x[p - o]`.
 package struct ChannelShift: Sendable, Hashable {
   /// 2 along the height, 3 along the width.
-  let axis: Int
+  package let axis: Int
   /// How many groups there are at most; odd.
   let size: Int
   let dilation: Int
-  let padding: PaddingMode
+  package let padding: PaddingMode
 
   package init(axis: Int, size: Int, dilation: Int = 1, padding: PaddingMode = .zero) {
     self.axis = axis

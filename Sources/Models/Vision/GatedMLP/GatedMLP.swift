@@ -49,13 +49,14 @@ public final class GatedChannelMLP: Module {
 
   /// `x + dropPath(self(norm(x)))`
   func residual(_ norm: LayerNorm, _ x: Tensor, _ dropPath: DropPath) -> Tensor {
-    let fused =
-      drop.isActive
-      ? nil
-      : gatedResidual(
-        norm, x, first: fc1, activation: activation, gateNorm: gate.norm, gate: gate.proj,
-        second: fc2, dropPath)
-    return fused ?? x + dropPath(self(norm(x)))
+    let layers = { (x: Tensor, dropPath: DropPath?) in
+      let y = self(norm(x))
+      return x + (dropPath?(y) ?? y)
+    }
+    if drop.isActive { return layers(x, dropPath) }
+    return gatedResidual(
+      norm, x, first: fc1, activation: activation, gateNorm: gate.norm, gate: gate.proj,
+      second: fc2, dropPath, layers: layers)
   }
 }
 

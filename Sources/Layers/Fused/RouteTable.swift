@@ -12,30 +12,32 @@ package final class RouteTable: Sendable {
 
   private struct Contents: Codable {
     var machine: String
-    var routes: [String: Route] = [:]
+    var routes: [String: String] = [:]
   }
 
   private let path: String?
-  private let always: Route?
+  private let always: String?
   private let contents: Mutex<Contents>
 
   /// - Parameters:
   ///   - path: of the file; nil keeps nothing.
   ///   - always: the route for everything that has it, for tests.
-  package init(path: String?, always: Route? = nil) {
+  package init(path: String?, always: String? = nil) {
     self.path = path
     self.always = always
     contents = Mutex(path.flatMap(Self.read) ?? Contents(machine: Self.machine))
   }
 
   /// The fastest route that is known, of those that there are.
-  package func route(for key: String, among routes: [Route]) -> Route? {
-    let route = always ?? contents.withLock { $0.routes[Self.threaded(key)] }
-    return route.flatMap { routes.contains($0) ? $0 : always == nil ? nil : .fused }
+  package func route<Route: RawRepresentable<String>>(
+    for key: String, among routes: [Route]
+  ) -> Route? {
+    let name = always ?? contents.withLock { $0.routes[Self.threaded(key)] }
+    return routes.first { $0.rawValue == name } ?? (always == nil ? nil : routes.first)
   }
 
-  package func keep(_ route: Route, for key: String) {
-    contents.withLock { $0.routes[Self.threaded(key)] = route }
+  package func keep<Route: RawRepresentable<String>>(_ route: Route, for key: String) {
+    contents.withLock { $0.routes[Self.threaded(key)] = route.rawValue }
   }
 
   /// Writes what was kept, beside what other processes wrote meanwhile. A cache that cannot be written is

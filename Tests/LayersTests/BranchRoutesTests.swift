@@ -1,0 +1,40 @@
+import Layers
+import Testing
+import Torch
+
+@Suite @TorchActor struct BranchRoutesTests {
+  private func mlp(_ routes: BranchRoutes?, off: Bool = false) -> Tensor {
+    let generator = Generator(seed: 3)
+    let mlp = MLP(12, hidden: 20, generator: generator)
+    let x = Tensor.normal([9, 5, 12], generator: generator)
+    return BranchKernels.$areOff.withValue(off) {
+      BranchRoutes.$current.withValue(routes) { mlp.residual(LayerNorm(12), x) }
+    }
+  }
+
+  @Test func aBranchIsMeasuredOnceOnAMachine() throws {
+    let table = RouteTable(path: nil)
+    let routes = BranchRoutes(table: table)
+    _ = mlp(routes)
+    // At most eight samples tell how fast it is.
+    let branch = "channel MLP 8x5x12, 20 12, norm"
+    let chosen = try #require(routes.chosen[branch])
+    #expect(table.route(for: "step of \(branch)", among: BranchRoutes.Route.allCases) == chosen)
+    let next = BranchRoutes(table: table)
+    _ = mlp(next)
+    #expect(next.chosen == [branch: chosen])
+  }
+
+  @Test(arguments: BranchRoutes.Route.allCases)
+  func whatARunChoseHolds(_ route: BranchRoutes.Route) {
+    let table = RouteTable(path: nil)
+    for other in BranchRoutes.Route.allCases where other != route {
+      table.keep(other, for: "step of channel MLP 8x5x12, 20 12, norm")
+    }
+    let routes = BranchRoutes(["channel MLP 8x5x12, 20 12, norm": route], table: table)
+    let y = mlp(routes)
+    let isLayers = route == .layers
+    #expect(y.array(of: Float.self) == mlp(nil, off: isLayers).array(of: Float.self))
+    #expect(y.array(of: Float.self) != mlp(nil, off: !isLayers).array(of: Float.self))
+  }
+}
