@@ -102,8 +102,8 @@ typedef uint8_t Activation8;
 static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
   return _mm512_dpbusd_epi32(a, x, y);
 }
-// Both take denormal numbers for zeros.
 constexpr bool kMultipliesPairs = true;
+// Both instructions take denormal numbers for zeros.
 static inline __m512 addPairs(__m512 sum, __m512 x, __m512 y) {
   return _mm512_dpbf16_ps(sum, __builtin_bit_cast(__m512bh, x), __builtin_bit_cast(__m512bh, y));
 }

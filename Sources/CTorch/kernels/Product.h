@@ -3,8 +3,8 @@
 //
 // One factor is packed in tiles [lanes of K][kTileRows], whose lanes are broadcast, the other in panels
 // [lanes of K][kPanel], whose lanes are loaded two registers at a time. Both are read from front to
-// back. A lane of K costs 2 kTileRows multiplying instructions, kTileRows broadcasts and two loads: with
-// `Pairs` as many as with `Singles`, for twice as much of K.
+// back. A lane of K costs 2 kTileRows additions of products, kTileRows broadcasts and two loads. With
+// `Pairs` that is twice as much of K; where each addition is one instruction, for as many of them.
 
 constexpr int kPanel = 2 * kWidth;
 /// How many lanes of K a product takes at once, so that a tile stays in the first and a panel in the
