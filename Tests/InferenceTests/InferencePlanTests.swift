@@ -87,7 +87,7 @@ import Torch
     #expect(table.route(for: key, among: routes) == .blas)
     #expect(second.kernels(for: [2, 8])?.count == 0)
     // A route that there is not here, what is of another machine, or no such file, counts for nothing.
-    #expect(table.route(for: key, among: [.fused]) == nil)
+    #expect(table.route(for: key, among: [Route.fused]) == nil)
     let text = try String(contentsOfFile: path, encoding: .utf8)
     for other in [text.replacingOccurrences(of: "libtorch", with: "other"), "{}", ""] {
       try other.write(toFile: path, atomically: true, encoding: .utf8)
