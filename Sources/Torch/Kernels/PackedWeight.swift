@@ -20,7 +20,7 @@ package struct PackedWeight: Sendable {
   /// What numbers are multiplied as.
   package enum Format: Sendable {
     case float32
-    /// Weights in 8 bits of their row's range, activations in 8 bits of their own.
+    /// Weights in 8 bits of their row's range, activations in 8 bits of theirs.
     case bytes
   }
 
@@ -34,6 +34,8 @@ package struct PackedWeight: Sendable {
   /// I
   let depth: Int
   let bias: Tensor?
+  /// Of the activations that it multiplies in bytes, if it is known beforehand.
+  var range: ActivationRange?
   private let floats: Tensor?
   private let bytes: Bytes?
 
@@ -102,7 +104,7 @@ package struct PackedWeight: Sendable {
       floats?.floats,
       CTByteWeight(
         values: UnsafePointer(bytes?.values.mutableBytes), scales: bytes?.scales.floats,
-        sums: bytes?.sums.floats)
+        sums: bytes?.sums.floats, low: range?.low ?? 0, step: range?.step ?? 0)
     )
   }
 }
