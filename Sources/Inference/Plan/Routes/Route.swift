@@ -83,14 +83,7 @@ struct TurnedColumns {
 
   /// [B, S, ...] -> [B, O, ...]
   func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
-    var x = x
-    switch step.normalization {
-    case .none: break
-    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
-    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
-    }
-    if let (scale, shift) = step.affine { x = x * scale + shift }
-    let turned = x.flattened(from: 2).transposed(1, 2).contiguous()  // [B, C, S]
+    let turned = step.multiplied(of: x).transposed(1, 2).contiguous()  // [B, C, S]
     let mixed = Tensor.empty([turned.shape[0], turned.shape[1], step.layer.weight.shape[0]])
     mix(turned, gate: nil, residual: nil, into: mixed)
     var result = mixed.transposed(1, 2).reshaped(y.shape)
@@ -126,6 +119,20 @@ enum OneDNN {
   }
 }
 
+extension ColumnStep {
+  /// What the first layer multiplies: [B, S, ...] -> [B, S, C].
+  func multiplied(of x: Tensor) -> Tensor {
+    var x = x
+    switch normalization {
+    case .none: break
+    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
+    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
+    }
+    if let (scale, shift) = affine { x = x * scale + shift }
+    return x.flattened(from: 2)
+  }
+}
+
 extension Tensor {
   /// Becomes `result * gate + residual`.
   fileprivate func take(_ result: Tensor, gate: Tensor?, residual: Tensor?) {
@@ -133,7 +140,7 @@ extension Tensor {
     copyInPlace(residual.map { gated + $0 } ?? gated)
   }
 
-  fileprivate func activated(_ activation: KernelActivation) -> Tensor {
+  func activated(_ activation: KernelActivation) -> Tensor {
     switch activation {
     case .identity: self
     case .gelu: gelu()
