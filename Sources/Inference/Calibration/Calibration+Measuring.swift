@@ -49,7 +49,7 @@ extension Calibration {
       guard let graph, !graph.fusedSteps.isEmpty else { throw Self.withoutPlan }
       let run = PlannedRun(
         graph, weights: PackedWeights(.float32), .float32,
-        routes: RouteTable(path: nil, always: .fused))
+        routes: RouteTable(path: nil, always: Route.fused.rawValue))
       guard run(first).agrees(with: expected, within: InferencePrecision.float32.tolerance) else {
         throw Self.withoutPlan
       }

@@ -33,7 +33,9 @@ enum FusedStep {
         [
           "\((step.hidden ?? step.layer).weight.shape[1]) tokens of \(step.channels)",
           step.normalization == .none ? nil : "norm", step.affine == nil ? nil : "affine",
-          step.hidden?.name, step.layer.name, step.resultScale == nil ? nil : "scaled",
+          step.entry.activation == .identity ? nil : "\(step.entry.activation)",
+          step.entry.moves.map { "moved along the \($0.axis)" }, step.hidden?.name, step.layer.name,
+          step.resultScale == nil ? nil : "scaled",
           step.gate == nil ? nil : "gate", step.residual == nil ? nil : "residual",
         ]
       }

@@ -7,6 +7,7 @@ struct CalibrateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "calibrate",
     abstract: "Prepare a network for 8-bit products, and measure what they cost.",
+    usage: "mingle calibrate [<options>] <weights>",
     discussion: """
       Computes some pictures of the training part to find the ranges in which each layer's numbers \
       are best rounded to 8 bits, and the layers that lose too much by it, which stay in bf16. Then it \

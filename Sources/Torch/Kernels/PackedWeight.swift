@@ -20,7 +20,7 @@ package struct PackedWeight: Sendable {
   /// What numbers are multiplied as.
   package enum Format: Sendable {
     case float32
-    /// Weights in 8 bits of their row's range, activations in 8 bits of theirs.
+    /// Weights in 8 bits of their row's range, activations in 8 bits of their own.
     case bytes
   }
 
@@ -29,13 +29,13 @@ package struct PackedWeight: Sendable {
     let values, scales, sums: Tensor
   }
 
+  /// Of the activations that it multiplies in bytes, if it is known beforehand.
+  var range: ActivationRange?
   /// O
   let rows: Int
   /// I
   let depth: Int
   let bias: Tensor?
-  /// Of the activations that it multiplies in bytes, if it is known beforehand.
-  var range: ActivationRange?
   private let floats: Tensor?
   private let bytes: Bytes?
 
