@@ -108,7 +108,7 @@ struct RowStep {
 }
 
 extension PlannedLayer {
-  fileprivate var name: String { "\(weight.shape[0]) \(activation)" }
+  var name: String { "\(weight.shape[0]) \(activation)" }
 }
 
 private func routeKey(
