@@ -87,7 +87,7 @@ public struct LoadedLanguageModel {
       }
     }
     let states = plan(batch.tokens).flattened(from: 0, to: 1)
-    return compute { model.head.logits(states.indexSelect(0, positions)) }
+    return compute { model.logits(ofFeatures: states.indexSelect(0, positions)) }
   }
 
   /// Runs `body` without gradients in the model's precision -> float32.

@@ -18,16 +18,20 @@ public final class Predictor {
   public let checkpoint: ModelCheckpoint
   public let precision: InferencePrecision
   public let device: Device
+  /// How it multiplies in int8; nil: as it finds on its first picture.
+  public let calibration: Calibration?
 
   private let logitsPlan: InferencePlan
   private let featuresPlan: InferencePlan
 
   /// Takes over the checkpoint's model: moves it to `device` and sets it to evaluation.
   ///
+  /// - Parameter calibration: of this model, for int8.
   /// - Throws: `MingleError` (`usage`) if the model's input is not gray or colour, or if int8 is asked
-  ///   for on another device than the CPU.
+  ///   for on another device than the CPU; (`badData`) for the calibration of another model or weights.
   public init(
-    _ checkpoint: ModelCheckpoint, precision: InferencePrecision = .float32, device: Device = .cpu
+    _ checkpoint: ModelCheckpoint, precision: InferencePrecision = .float32, device: Device = .cpu,
+    calibration: Calibration? = nil
   ) throws {
     let channels = checkpoint.model.configuration.inputChannels
     guard channels == 1 || channels == 3 else {
@@ -46,19 +50,34 @@ public final class Predictor {
     checkpoint.model.move(to: device)
     checkpoint.model.setMode(.evaluation)
     let model = checkpoint.model
-    logitsPlan = InferencePlan(precision: precision) { model.logits($0) }
-    featuresPlan = InferencePlan(precision: precision) { model.features($0) }
+    let calibration = precision == .int8 ? calibration : nil
+    self.calibration = calibration
+    if let calibration {
+      let size = model.configuration.imageSize
+      let input = Tensor.zeros([1, channels, size.height, size.width])
+      try calibration.require(of: { model.logits($0) }, input)
+    }
+    func plan(_ forward: @escaping (Tensor) -> Tensor) -> InferencePlan {
+      InferencePlan(
+        precision: precision, routes: .ofMachine, calibration: calibration, forward)
+    }
+    logitsPlan = plan { model.logits($0) }
+    featuresPlan = plan { model.features($0) }
   }
 
-  /// Reads a run's folder (its best weights) or a file of weights.
+  /// Reads a run's folder (its best weights) or a file of weights, and for int8 the calibration beside
+  /// them, if there is one.
   ///
-  /// - Throws: `MingleError` as ``ModelCheckpoint/load(_:_:)`` does.
+  /// - Throws: `MingleError` as ``ModelCheckpoint/load(_:_:)`` does, and for a calibration that is not
+  ///   theirs.
   public convenience init(
     _ path: String, _ options: LoadOptions = LoadOptions(),
     precision: InferencePrecision = .float32,
     device: Device = .cpu
   ) throws {
-    try self.init(.load(path, options), precision: precision, device: device)
+    try self.init(
+      .load(path, options), precision: precision, device: device,
+      calibration: precision == .int8 ? .ofWeights(at: path) : nil)
   }
 
   /// The class's name, or its number.

@@ -36,7 +36,8 @@ struct MingleCommand: ParsableCommand {
         ]),
       CommandGroup(name: "Text", subcommands: [TokenizerCommand.self]),
       CommandGroup(
-        name: "Weights", subcommands: [ConvertCommand.self, ForwardCommand.self]),
+        name: "Weights",
+        subcommands: [ConvertCommand.self, CalibrateCommand.self, ForwardCommand.self]),
       CommandGroup(name: "Machine", subcommands: [DoctorCommand.self, BenchCommand.self]),
     ])
 }

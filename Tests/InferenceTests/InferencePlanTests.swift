@@ -87,7 +87,7 @@ import Torch
     #expect(table.route(for: key, among: routes) == .blas)
     #expect(second.kernels(for: [2, 8])?.count == 0)
     // A route that there is not here, what is of another machine, or no such file, counts for nothing.
-    #expect(table.route(for: key, among: [.fused]) == nil)
+    #expect(table.route(for: key, among: [Route.fused]) == nil)
     let text = try String(contentsOfFile: path, encoding: .utf8)
     for other in [text.replacingOccurrences(of: "libtorch", with: "other"), "{}", ""] {
       try other.write(toFile: path, atomically: true, encoding: .utf8)
@@ -187,6 +187,44 @@ import Torch
     for function in functions {
       let plan = InferencePlan(routes: RouteTable(path: nil), function)
       for x in [x, x * 3] { #expect(difference(plan(x), function(x)) < 1e-5) }
+    }
+  }
+
+  /// Before and behind 1x1 convolutions, behind others, and where several read one.
+  @Test func batchNormsAreFolded() {
+    let generator = Generator(seed: 6)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let norms = (0..<4).map { _ in
+      (gain: normal([5]), shift: normal([5]), mean: normal([5]), variance: normal([5]).abs() + 0.1)
+    }
+    let (square, points) = (normal([5, 3, 3, 3]), (0..<3).map { _ in normal([5, 5, 1, 1]) })
+    let bias = normal([5])
+    @Sendable func norm(_ x: Tensor, _ index: Int) -> Tensor {
+      let norm = norms[index]
+      return x.batchNorm(
+        index == 0 ? nil : norm.gain, index == 0 ? nil : norm.shift, runningMean: norm.mean,
+        runningVariance: norm.variance, momentum: nil, epsilon: 1e-3)
+    }
+    let functions: [@Sendable (Tensor) -> Tensor] = [
+      { x in norm(x.convolution(square, padding: (1, 1)), 1).relu().convolution(points[0]) },
+      { x in norm(x.convolution(square, bias, padding: (1, 1)), 0).convolution(points[0], bias) },
+      { x in norm(x.convolution(square).convolution(points[0], bias), 2).silu() },
+      { x in
+        let y = norm(x.convolution(square), 3)
+        return y.convolution(points[1]) + norm(y.relu().convolution(points[2]), 1)
+      },
+      { x in
+        let y = norm(x.convolution(square).abs(), 3)
+        return y.convolution(points[1], bias) * y.convolution(points[2])
+      },
+    ]
+    for function in functions {
+      let plan = InferencePlan(routes: RouteTable(path: nil), function)
+      for count in [1, 2, 2] {
+        let x = normal([count, 3, 6, 7])
+        #expect(difference(plan(x), function(x)) < 1e-5)
+        #expect((plan.kernels(for: x.shape)?.count ?? 0) > 0)
+      }
     }
   }
 

@@ -4,8 +4,8 @@ import Testing
 @Suite(.serialized) struct HelpTests {
   static let commands = [
     "train", "pretrain", "compare", "demo", "predict", "evaluate", "features", "fill-mask",
-    "ask", "models", "info", "data", "visualize", "tokenizer", "convert", "forward", "doctor",
-    "bench",
+    "ask", "models", "info", "data", "visualize", "tokenizer", "convert", "calibrate", "forward",
+    "doctor", "bench",
   ]
 
   @Test func aloneShowsHelp() throws {

@@ -98,6 +98,16 @@ import Testing
     Case("features labelled.safetensors half --output out.safetensors", 65, "3.png"),
     Case("features labelled.safetensors broken.png --output out.safetensors", 65, "broken.png"),
 
+    // Calibration
+    Case("calibrate", 64, "Missing expected argument '<weights>'"),
+    Case("calibrate none.safetensors --data data", 66, "none.safetensors"),
+    Case("calibrate labelled.safetensors", 64, "does not tell its data", "--data"),
+    Case("calibrate labelled.safetensors --data none", 66, "none"),
+    Case("calibrate labelled.safetensors --data data --pictures 0", 64, "--pictures must be"),
+    Case("calibrate labelled.safetensors --data data --threads 0", 64, "--threads is out of"),
+    Case("calibrate labelled.safetensors --data strangers", 65, "cat, dog", "class 0"),
+    Case("calibrate labelled.safetensors --data half", 65, "3.png"),
+
     // Places to write to
     Case(
       "forward mixer_s16_224 SETTINGS \(plain) --input input.safetensors --output no/out", 64,

@@ -199,4 +199,113 @@ import Torch
     }
     #expect((exact - bytes).norm().item <= 0.03 * exact.norm().item + 1e-6)
   }
+
+  // MARK: Known ranges
+
+  /// [rows, depth], of which each group of each row spans the range.
+  private func spanning(_ range: ActivationRange, _ rows: Int, _ depth: Int) -> Tensor {
+    let (low, high) = (Double(range.low), Double(range.high))
+    let x = normal([rows, depth], scale: high - low).clamped(to: low...high)
+    for start in stride(from: 0, to: depth, by: 384) {
+      x.narrowed(1, start..<start + 1).copyInPlace(.full([1], low))
+      x.narrowed(1, start + 1..<start + 2).copyInPlace(.full([1], high))
+    }
+    return x
+  }
+
+  private func layers(_ depth: Int, _ results: Int) -> (rows: RowMix, columns: ColumnMix) {
+    let (weight, bias) = (normal([results, depth]), normal([results]))
+    return (
+      RowMix(
+        epsilon: nil, hidden: nil, weight: weight, bias: bias, activation: .gelu, format: .bytes),
+      ColumnMix(
+        normalization: .none, affine: nil, hidden: nil, weight: weight, bias: bias,
+        activation: .gelu, resultScale: nil, format: .bytes)
+    )
+  }
+
+  private func results(
+    of mixes: (rows: RowMix, columns: ColumnMix), on x: Tensor, _ count: Int,
+    _ ranges: ActivationRanges
+  ) -> (rows: Tensor, columns: Tensor) {
+    let (rows, depth) = (x.shape[0], x.shape[1])
+    let results = (
+      rows: Tensor.full([rows, count], .nan), columns: Tensor.full([1, count, rows], .nan)
+    )
+    mixes.rows.taking(ranges)(x, gate: nil, residual: nil, into: results.rows)
+    mixes.columns.taking(ranges)(
+      x.transposed(0, 1).contiguous().reshaped([1, depth, rows]), gate: nil, residual: nil,
+      into: results.columns)
+    return results
+  }
+
+  @Test(arguments: [(29, 130, 31), (15, 500, 65), (64, 768, 16)])
+  func rangesKnownBeforehandGiveTheSame(rows: Int, depth: Int, count: Int) {
+    let range = ActivationRange(low: -1.25, high: 2.5)
+    let (x, mixes) = (spanning(range, rows, depth), layers(depth, count))
+    let own = results(of: mixes, on: x, count, ActivationRanges())
+    let known = results(of: mixes, on: x, count, ActivationRanges(input: range))
+    #expect(own.rows.equal(known.rows).all().item == 1)
+    #expect(own.columns.equal(known.columns).all().item == 1)
+  }
+
+  @Test(arguments: [(29, 130, 31), (15, 500, 65)])
+  func whatIsOutsideOfARangeBecomesItsEnds(rows: Int, depth: Int, count: Int) {
+    let range = ActivationRange(low: -0.5, high: 0.75)
+    let x = normal([rows, depth], scale: 100)
+    let mixes = layers(depth, count)
+    let cut = results(of: mixes, on: x, count, ActivationRanges(input: range))
+    let inside = results(
+      of: mixes, on: x.clamped(to: -0.5...0.75), count, ActivationRanges(input: range))
+    #expect(cut.rows.isFinite().all().item == 1)
+    #expect(cut.rows.equal(inside.rows).all().item == 1)
+    #expect(cut.columns.equal(inside.columns).all().item == 1)
+  }
+
+  @Test(arguments: [Float.nan, .infinity, -.infinity])
+  func numbersThatAreNoneStayNoneInAKnownRange(_ number: Float) {
+    let x = Tensor([1, 2, 3, 4, number, 6], shape: [2, 3])
+    let range = ActivationRange(low: 0, high: 10)
+    let found = results(of: layers(3, 2), on: x, 2, ActivationRanges(input: range))
+    #expect(found.rows.isFinite().array(of: Bool.self) == [true, true, false, false])
+    #expect(found.columns.isFinite().array(of: Bool.self) == [true, false, true, false])
+  }
+
+  @Test(arguments: sizes.filter { $0.2 > 0 })
+  func channelMixingTakesBothRanges(rows: Int, depth: Int, width: Int, count: Int) {
+    let x = normal([rows, depth], scale: 4) + 1
+    let first = (normal([width, depth], scale: 0.2), normal([width]))
+    let weight = normal([count, width])
+    let hidden = x.layerNorm(nil, nil, epsilon: 1e-5).linear(first.0, first.1).gelu()
+    let ranges = ActivationRanges(
+      input: ActivationRange(low: -5, high: 5),
+      hidden: ActivationRange(low: -0.2, high: Float(hidden.max().item)))
+    let mix = RowMix(
+      epsilon: 1e-5, hidden: (first.0, first.1, .gelu), weight: weight, bias: nil,
+      activation: .identity, format: .bytes
+    ).taking(ranges)
+    let y = Tensor.full([rows, count], .nan)
+    mix(x, gate: nil, residual: nil, into: y)
+    let exact = hidden.linear(weight)
+    #expect((exact - y).norm().item <= 0.05 * exact.norm().item)
+  }
+
+  @Test(arguments: columnSizes.filter { $0.1 > 0 })
+  func tokenMixingTakesBothRanges(tokens: Int, width: Int, count: Int, channels: Int) {
+    let x = normal([2, tokens, channels], scale: 4) + 1
+    let first = (normal([width, tokens], scale: 0.2), normal([width]))
+    let weight = normal([count, width])
+    let hidden = x.layerNorm(nil, nil, epsilon: 1e-5).rowLinear(first.0, first.1).gelu()
+    let ranges = ActivationRanges(
+      input: ActivationRange(low: -5, high: 5),
+      hidden: ActivationRange(low: -0.2, high: Float(hidden.max().item)))
+    let mix = ColumnMix(
+      normalization: .rows(epsilon: 1e-5), affine: nil, hidden: (first.0, first.1, .gelu),
+      weight: weight, bias: nil, activation: .identity, resultScale: nil, format: .bytes
+    ).taking(ranges)
+    let y = Tensor.full([2, count, channels], .nan)
+    mix(x, gate: nil, residual: nil, into: y)
+    let exact = hidden.rowLinear(weight)
+    #expect((exact - y).norm().item <= 0.05 * exact.norm().item)
+  }
 }

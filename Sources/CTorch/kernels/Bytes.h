@@ -1,8 +1,9 @@
-// Products of bytes: activations in 8 bits of their own range, weights in 8 bits of their row's.
+// Products of bytes: activations in 8 bits of their range, weights in 8 bits of their row's.
 // No include guard: included once for each kind of processor, after Product.h.
 //
 // For a group of at most kDepth numbers x of a row, q = round((x - low) / step) with step = (high - low)
-// / 255; a weight is v = scale * w for an integer w from -127 to 127. Then
+// / 255, where the range is known beforehand or is that of the group's own numbers; a weight is
+// v = scale * w for an integer w from -127 to 127. Then
 //
 //     sum x v = scale * (step * sum q w + low * sum w),
 //
@@ -32,6 +33,9 @@ INLINE Range rangeBetween(float low, float high) {
   float step = (high - low) / 255;
   return {low, step > 0 ? step : 1};
 }
+
+/// Whether the range of what the weight multiplies is known beforehand.
+INLINE bool hasRange(const CTByteWeight &weight) { return weight.step > 0; }
 
 /// `result` [Rows][kPanel] = tile . panel over `lanes` lanes of K; weights are in the panel, or, with
 /// SignedTile, in the tile.
@@ -135,25 +139,27 @@ static void packByteTiles(const float *weight, int64_t rows, int64_t depth, int8
 
 // MARK: Rows of activations
 
-/// Numbers as bytes: round((x - low) / step).
+/// Numbers as bytes: round((x - low) / step). With HasOutside, what is outside of the range counts as
+/// its end.
+template <bool HasOutside>
 INLINE IntVec quantized(Vec x, Vec low, Vec inverse) {
   // Adding 1.5 * 2^23 rounds to an integer in the last bits.
-  Vec shifted = fma(x - low, inverse, splat(12582912.0f));
+  constexpr float rounder = 12582912.0f;
+  Vec shifted = fma(x - low, inverse, splat(rounder));
+  if (HasOutside) shifted = min(max(shifted, splat(rounder)), splat(rounder + 255));
   return bits(shifted) & 255;
 }
 
-/// Writes a group of a row [count] as integers to row `r` of a tile; what lacks to whole lanes is zero. A
-/// number that is not finite makes the range's start, and so all results, not a number.
-static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) {
-  Vec lows = splat(x[0]), highs = lows, zeros = splat(0);
+/// From the smallest to the largest of `count` numbers.
+static Range rangeOf(const float *x, int64_t count) {
+  Vec lows = splat(x[0]), highs = lows;
   int64_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
     Vec v = load(x + k);
     lows = min(lows, v);
     highs = max(highs, v);
-    zeros += v - v;
   }
-  float low = lows[0], high = highs[0], zero = sum(zeros);
+  float low = lows[0], high = highs[0];
   for (int i = 1; i < kWidth; ++i) {
     low = std::min(low, lows[i]);
     high = std::max(high, highs[i]);
@@ -161,14 +167,22 @@ static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) 
   for (; k < count; ++k) {
     low = std::min(low, x[k]);
     high = std::max(high, x[k]);
-    zero += x[k] - x[k];
   }
-  Range range = rangeBetween(low + zero, high);
-  Vec inverse = splat(1 / range.step);
-  for (k = 0; k < count; k += kWidth) {
+  return rangeBetween(low, high);
+}
+
+/// Writes a group of a row [count] as integers to row `r` of a tile; what lacks to whole lanes is zero.
+/// Their range is `known`, or their own. A number that is not finite makes the range's start, and so all
+/// results, not a number.
+template <bool IsKnown>
+static Range packByteGroup(const float *x, int64_t count, Range known, int r, uint8_t *tile) {
+  Range range = IsKnown ? known : rangeOf(x, count);
+  Vec low = splat(range.low), inverse = splat(1 / range.step), zeros = splat(0);
+  for (int64_t k = 0; k < count; k += kWidth) {
     int64_t left = std::min<int64_t>(kWidth, count - k);
     Vec v = left == kWidth ? load(x + k) : loadPart(x + k, left);
-    auto q = __builtin_convertvector(quantized(v, splat(low), inverse), ActivationVec);
+    zeros = fma(v, splat(0), zeros);
+    auto q = __builtin_convertvector(quantized<IsKnown>(v, low, inverse), ActivationVec);
     Activation8 all[kWidth];
     __builtin_memcpy(all, &q, sizeof q);
     for (int64_t i = left; i % kInLane != 0; ++i) all[i] = 0;
@@ -176,5 +190,13 @@ static Range packByteGroup(const float *x, int64_t count, int r, uint8_t *tile) 
       __builtin_memcpy(tile + ((k + i) / kInLane * kTileRows + r) * 4, all + i, 4);
     }
   }
+  range.low += sum(zeros);
   return range;
+}
+
+/// The same for the products with `weight`, by the range that is known of these.
+INLINE Range packByteGroup(const float *x, int64_t count, const CTByteWeight &weight, int r,
+                           uint8_t *tile) {
+  auto pack = hasRange(weight) ? packByteGroup<true> : packByteGroup<false>;
+  return pack(x, count, {weight.low, weight.step}, r, tile);
 }

@@ -13,34 +13,49 @@ static BytePanel bytePanel(Scratch &scratch, int slot, int64_t depth) {
   return {reinterpret_cast<uint8_t *>(memory + 2 * ranges), memory, memory + ranges};
 }
 
-/// Writes a panel [depth][kPanel] as bytes.
-static void packBytePanel(const float *panel, int64_t depth, const BytePanel &bytes) {
+/// Writes a panel [depth][kPanel] as bytes, by the range that is known, or by that of each column's
+/// group.
+template <bool IsKnown>
+static void packBytePanel(const float *panel, int64_t depth, Range known, const BytePanel &bytes) {
   for (int64_t group = 0; group < groupCount(depth); ++group) {
     int64_t start = group * kDepth, end = std::min(depth, start + kDepth);
     for (int half = 0; half < kPanel; half += kWidth) {
-      Vec low = load(panel + start * kPanel + half), high = low, zero = splat(0);
-      for (int64_t k = start; k < end; ++k) {
-        Vec v = load(panel + k * kPanel + half);
-        low = min(low, v);
-        high = max(high, v);
-        zero += v - v;
+      auto at = [&](int64_t k) { return load(panel + k * kPanel + half); };
+      Vec low = splat(known.low), step = splat(known.step), zero = splat(0);
+      if (!IsKnown) {
+        low = at(start);
+        Vec high = low;
+        for (int64_t k = start; k < end; ++k) {
+          low = min(low, at(k));
+          high = max(high, at(k));
+        }
+        step = (high - low) / splat(255);
+        step = step > splat(0) ? step : splat(1);
       }
-      low += zero;  // not a number where one of them is none or infinite
-      Vec step = (high - low) * splat(1.0f / 255);
-      step = step > splat(0) ? step : splat(1);
-      store(bytes.lows + group * kPanel + half, low);
-      store(bytes.steps + group * kPanel + half, step);
       Vec inverse = splat(1) / step;
       for (int64_t k = start; k < end; k += kInLane) {
         IntVec lane = (IntVec)(0);
+        Vec none = splat(0);
         for (int64_t j = 0; j < std::min(kInLane, end - k); ++j) {
-          lane |= quantized(load(panel + (k + j) * kPanel + half), low, inverse)
-                  << static_cast<int>(32 / kInLane * j);
+          Vec v = at(k + j);
+          none = fma(v, splat(0), none);
+          lane |= quantized<IsKnown>(v, low, inverse) << static_cast<int>(32 / kInLane * j);
         }
+        zero += none;
         __builtin_memcpy(bytes.values + (k / kInLane * kPanel + half) * 4, &lane, sizeof lane);
       }
+      // Not a number where one of them is none or infinite.
+      store(bytes.lows + group * kPanel + half, low + zero);
+      store(bytes.steps + group * kPanel + half, step);
     }
   }
+}
+
+/// The same for the products with `weight`.
+INLINE void packBytePanel(const float *panel, int64_t depth, const CTByteWeight &weight,
+                          const BytePanel &bytes) {
+  auto pack = hasRange(weight) ? packBytePanel<true> : packBytePanel<false>;
+  pack(panel, depth, {weight.low, weight.step}, bytes);
 }
 
 /// As `multiplyPanel`, with bytes.

@@ -106,7 +106,7 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel,
                    const float *from, float *to, auto prepare, auto done) {
     if (bytes.values) {
       BytePanel packed = bytePanel(scratch, 5, depth);
-      packBytePanel(from, depth, packed);
+      packBytePanel(from, depth, bytes, packed);
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else if (mix.bfloat16) {
       int64_t lanes = lanesOf<Pairs>(depth);

@@ -18,9 +18,9 @@ static ByteTiles byteTiles(Scratch &scratch, int slot, int64_t count, int64_t de
           reinterpret_cast<Range *>(memory), size, groups};
 }
 
-/// Packs the rows of `x`, normalised if asked for.
-static void packByteRows(const CTRowMix &mix, const RowTiles &rows, const ByteTiles &tiles,
-                         Scratch &scratch) {
+/// Packs the rows of `x`, normalised if asked for, for the products with `weight`.
+static void packByteRows(const CTRowMix &mix, const CTByteWeight &weight, const RowTiles &rows,
+                         const ByteTiles &tiles, Scratch &scratch) {
   float *row = scratch.floats(4, mix.depth + kWidth);
   for (int64_t i = 0; i < rows.count; ++i) {
     for (int r = 0; r < rows.height(i); ++r) {
@@ -33,7 +33,7 @@ static void packByteRows(const CTRowMix &mix, const RowTiles &rows, const ByteTi
       for (int64_t group = 0; group < tiles.groups; ++group) {
         int64_t start = group * kDepth;
         tiles.range(i, group)[r] =
-            packByteGroup(x + start, std::min(kDepth, mix.depth - start), r,
+            packByteGroup(x + start, std::min(kDepth, mix.depth - start), weight, r,
                           tiles.tile(i) + groupOffset(group, kTileRows));
       }
     }
@@ -69,8 +69,8 @@ static void multiplyBytes(const RowTiles &rows, const ByteTiles &tiles, int64_t 
 static void linearRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scratch) {
   ByteTiles tiles = byteTiles(scratch, 0, rows.count, mix.depth);
   float *results = scratch.floats(1, rows.count * kTileSize);
-  packByteRows(mix, rows, tiles, scratch);
   const CTByteWeight &weight = mix.weightBytes;
+  packByteRows(mix, weight, rows, tiles, scratch);
   for (int64_t c = 0; c < mix.columns; c += kPanel) {
     for (int64_t group = 0; group < tiles.groups; ++group) {
       multiplyBytes(rows, tiles, group,
@@ -95,8 +95,8 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
   float *tile = scratch.floats(1, rows.count * kTileSize);
   float *results = scratch.floats(3, rows.count * resultSize);
   float *numbers = scratch.floats(5, rows.count * kTileRows * kDepth);
-  packByteRows(mix, rows, tiles, scratch);
   const CTByteWeight &before = mix.hiddenBytes, &last = mix.weightBytes;
+  packByteRows(mix, before, rows, tiles, scratch);
   for (int64_t part = 0; part < hiddenGroups; ++part) {
     int64_t first = part * kDepth, width = std::min(kDepth, hidden - first);
     for (int64_t c = first; c < first + width; c += kPanel) {
@@ -119,8 +119,8 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
     }
     for (int64_t i = 0; i < rows.count; ++i) {
       for (int r = 0; r < rows.height(i); ++r) {
-        activated.range(i, 0)[r] = packByteGroup(numbers + (i * kTileRows + r) * kDepth, width, r,
-                                                 activated.tile(i));
+        activated.range(i, 0)[r] = packByteGroup(numbers + (i * kTileRows + r) * kDepth, width,
+                                                 last, r, activated.tile(i));
       }
     }
     for (int64_t panel = 0; panel < panels; ++panel) {

@@ -30,6 +30,7 @@ public final class InferencePlan {
 
   private let forward: (Tensor) -> Tensor
   private let routes: RouteTable
+  private let calibration: Calibration?
   private var weights: PackedWeights
   private var ways: [[Int]: Way] = [:]
 
@@ -41,13 +42,28 @@ public final class InferencePlan {
     self.init(precision: precision, routes: .ofMachine, forward)
   }
 
-  /// - Parameter routes: where the fastest ways to compute layers are known, and noted.
+  /// A plan in ``InferencePrecision/int8`` whose steps multiply as they were calibrated: for inputs of the
+  /// calibration's shape, and those with the same steps.
+  ///
+  /// - Parameter input: any input of the calibration's shape.
+  /// - Throws: `MingleError` (`badData`) for the calibration of other computations or weights.
+  public convenience init(
+    calibration: Calibration, for input: Tensor, _ forward: @escaping (Tensor) -> Tensor
+  ) throws {
+    try calibration.require(of: forward, input)
+    self.init(precision: .int8, routes: .ofMachine, calibration: calibration, forward)
+  }
+
+  /// - Parameters:
+  ///   - routes: where the fastest ways to compute layers are known, and noted.
+  ///   - calibration: how steps multiply in int8, where it is theirs.
   package init(
-    precision: InferencePrecision = .float32, routes: RouteTable,
+    precision: InferencePrecision = .float32, routes: RouteTable, calibration: Calibration? = nil,
     _ forward: @escaping (Tensor) -> Tensor
   ) {
     self.precision = precision
     self.routes = routes
+    self.calibration = calibration
     weights = PackedWeights(precision)
     self.forward = forward
   }
@@ -126,26 +142,28 @@ public final class InferencePlan {
     return zip(times, ways).min { $0.0 < $1.0 }?.1 ?? ways[0]
   }
 
-  /// The plan, if its result for the input that it was made with is the expected one.
-  private func agreeing(_ plan: (input: Tensor, expected: Tensor, run: PlannedRun?)) -> PlannedRun?
-  {
+  /// The plan, if its result for the input that it was made with is the expected one, or if it was
+  /// calibrated, which was with many: what is unlike those may well be outside of known ranges.
+  private func agreeing(
+    _ plan: (input: Tensor, expected: Tensor, run: PlannedRun?, isCalibrated: Bool)
+  ) -> PlannedRun? {
     guard let run = plan.run,
-      run(plan.input).agrees(with: plan.expected, within: precision.tolerance)
+      plan.isCalibrated || run(plan.input).agrees(with: plan.expected, within: precision.tolerance)
     else { return nil }
     return run
   }
 
   /// What is computed as written in float32, and a plan made of it, where it can be.
-  private func plan(for input: Tensor) -> (input: Tensor, expected: Tensor, run: PlannedRun?) {
-    let (expected, recording) = OperatorRecording.record(input) { forward($0) }
-    guard var graph = PlanGraph(recording, inputShape: input.shape) else {
-      return (input, expected, nil)
-    }
-    graph.fuse()
+  private func plan(
+    for input: Tensor
+  ) -> (input: Tensor, expected: Tensor, run: PlannedRun?, isCalibrated: Bool) {
+    let (expected, graph) = PlanGraph.fused(forward, input)
+    guard let graph else { return (input, expected, nil, false) }
+    let isCalibrated = calibration.map { weights.take($0, for: graph.fusedSteps) } ?? false
     let run = PlannedRun(graph, weights: weights, precision, routes: routes)
     run.chooseRoutes(for: input)
-    if precision == .int8 { run.keepSensitiveSteps(for: input) }
-    return (input, expected, run)
+    if precision == .int8, !isCalibrated { run.keepSensitiveSteps(for: input) }
+    return (input, expected, run, isCalibrated)
   }
 
   private func asWritten(_ input: Tensor) -> Tensor {
@@ -161,7 +179,7 @@ public final class InferencePlan {
 
 extension Tensor {
   /// Whether no element is further from `other` than `tolerance` times its largest magnitude.
-  fileprivate func agrees(with other: Tensor, within tolerance: Double) -> Bool {
+  func agrees(with other: Tensor, within tolerance: Double) -> Bool {
     guard shape == other.shape, count > 0 else { return false }
     let largest = other.abs().max().item
     return largest.isFinite && (self - other).abs().max().item <= tolerance * largest

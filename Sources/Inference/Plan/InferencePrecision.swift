@@ -7,7 +7,8 @@ public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
   /// than those of float32.
   case bfloat16 = "bf16"
   /// Products of bytes, where a plan has them: weights in 8 bits of their row's range, activations in
-  /// 8 bits of their own as they come. Layers whose results would suffer have weights in bfloat16.
+  /// 8 bits of their own as they come, or of that of a ``Calibration``. Layers whose results would suffer
+  /// have weights in bfloat16.
   case int8
 
   /// That of products that are not of bytes.

@@ -6,21 +6,25 @@ final class PackedWeights {
   private var rows: [String: (mix: RowMix, origin: WeightOrigin)] = [:]
   private var columns: [String: (mix: ColumnMix, origin: WeightOrigin)] = [:]
   private var libraries: [String: (layers: LibraryRows, origin: WeightOrigin)] = [:]
-  /// What was packed without bytes although the precision is int8.
+  /// What is packed without bytes although the precision is int8.
   private var exact: Set<String> = []
+  /// The known ranges of what steps multiply in bytes.
+  private var ranges: [String: (known: ActivationRanges, origin: WeightOrigin)] = [:]
 
   init(_ precision: InferencePrecision) { self.precision = precision }
 
   func rows(_ step: RowStep) -> RowMix {
     if let (mix, _) = rows[step.origin.key] { return mix }
-    let mix = packed(step, precision == .int8 ? .bytes : others)
+    let mix = packed(step, isInBytes(step.origin) ? .bytes : others)
+      .taking(ranges[step.origin.key]?.known ?? ActivationRanges())
     rows[step.origin.key] = (mix, step.origin)
     return mix
   }
 
   func columns(_ step: ColumnStep) -> ColumnMix {
     if let (mix, _) = columns[step.origin.key] { return mix }
-    let mix = packed(step, precision == .int8 ? .bytes : others)
+    let mix = packed(step, isInBytes(step.origin) ? .bytes : others)
+      .taking(ranges[step.origin.key]?.known ?? ActivationRanges())
     columns[step.origin.key] = (mix, step.origin)
     return mix
   }
@@ -56,6 +60,26 @@ final class PackedWeights {
   /// Whether the step of this origin multiplies bytes.
   func isInBytes(_ origin: WeightOrigin) -> Bool {
     precision == .int8 && !exact.contains(origin.key)
+  }
+
+  /// Packs the steps from now on as they were calibrated, if the calibration is theirs. Where two have the
+  /// same weights but not the same ranges, both take those of what comes.
+  func take(_ calibration: Calibration, for steps: [FusedStep]) -> Bool {
+    guard calibration.fits(steps) else { return false }
+    var found: [String: (known: ActivationRanges, isExact: Bool, origin: WeightOrigin)] = [:]
+    for (step, calibrated) in zip(steps, calibration.steps) {
+      let (other, isExact) = (found[step.origin.key], calibrated.products == .bfloat16)
+      let isCommon = other == nil || other?.known == calibrated.ranges
+      found[step.origin.key] = (
+        isCommon ? calibrated.ranges : ActivationRanges(), isExact || other?.isExact == true,
+        step.origin
+      )
+    }
+    for (key, step) in found where ranges[key] == nil {
+      (rows[key], columns[key], ranges[key]) = (nil, nil, (step.known, step.origin))
+      if step.isExact { exact.insert(key) } else { exact.remove(key) }
+    }
+    return true
   }
 
   /// The step's weights without bytes.

@@ -44,6 +44,21 @@ extension PlanCall {
     return (x, groups, constant(2), constant(3), epsilon)
   }
 
+  /// A batch norm with fixed statistics, as what it does to each channel: `* scale + shift`, both [C].
+  var fixedBatchNorm: (x: Int, scale: Tensor, shift: Tensor, constants: [Tensor?])? {
+    guard name == "aten::batch_norm", let x = value(0), isAbsent(1) || constant(1) != nil,
+      isAbsent(2) || constant(2) != nil, let mean = constant(3), let variance = constant(4),
+      literal(5, as: Bool.self) == false, let epsilon = literal(7, as: Double.self)
+    else { return nil }
+    let deviation = (variance + epsilon).sqrt()
+    let scale = (constant(1) ?? .ones(mean.shape)) / deviation
+    let shift = -(mean * scale)
+    return (
+      x, scale, constant(2).map { shift + $0 } ?? shift,
+      [constant(1), constant(2), mean, variance]
+    )
+  }
+
   /// Of a convolution: whether there are no padding, dilation or groups.
   var isPlainConvolution: Bool {
     literal(4, as: [Int].self) == [0, 0] && literal(5, as: [Int].self) == [1, 1]

@@ -4,6 +4,7 @@ import Torch
 /// Finding the linear layers in what was recorded, and taking into each what stands around it.
 extension PlanGraph {
   mutating func fuse() {
+    foldBatchNorms()
     lowerPatchEmbeddings()
     for index in steps.indices {
       if let step = rowStep(at: index) { replace(index, with: .rows(step)) }
@@ -11,6 +12,31 @@ extension PlanGraph {
     }
     for index in steps.indices { absorbAround(index) }
     for index in steps.indices { mergeLayers(into: index) }
+  }
+
+  // MARK: Convolutions
+
+  /// Batch norms behind convolutions that no kernel computes become part of their weights.
+  private mutating func foldBatchNorms() {
+    for index in steps.indices {
+      guard let norm = call(at: index), let affine = norm.fixedBatchNorm, let result = norm.result,
+        onlyReader(of: affine.x) == index, let before = producer(of: affine.x),
+        let convolution = call(at: before), convolution.name == "aten::conv2d",
+        let weight = convolution.constant(1), weight.shape[2...] != [1, 1],
+        convolution.isAbsent(2) || convolution.constant(2) != nil
+      else { continue }
+      let bias = convolution.constant(2).map { $0 * affine.scale + affine.shift } ?? affine.shift
+      var arguments = convolution.call.arguments
+      arguments[1] = .constant(weight * affine.scale.reshaped([-1, 1, 1, 1]))
+      arguments[2] = .constant(bias)
+      replace(before, with: nil)
+      replace(
+        index,
+        with: .call(
+          OperatorRecording.Call(
+            operation: convolution.call.operation, arguments: arguments, results: [result],
+            kinds: norm.call.kinds)))
+    }
   }
 
   // MARK: Layers
@@ -177,6 +203,11 @@ extension PlanGraph {
     if let activation = call.activation {
       guard isLinear else { return false }
       step.layer.activation = activation
+    } else if let norm = call.fixedBatchNorm {
+      guard isLinear else { return false }
+      step.layer.absorb(resultScale: norm.scale)
+      step.layer.add(toBias: norm.shift)
+      step.origin.add("batch norm", norm.constants)
     } else if call.isProduct, let (_, scale) = call.valueAndConstant {
       guard isBare, step.resultScale == nil, shape(of: result).count == 3,
         let scale = scale.vector(step.channels)
@@ -269,6 +300,11 @@ extension PlanGraph {
       step.normalization = .rows(epsilon: norm.epsilon)
       step.x = norm.x
       step.origin.add("norm \(norm.epsilon)", norm.weight, norm.bias)
+    } else if let norm = call.fixedBatchNorm, isMap, step.affine == nil, step.entry.isEmpty {
+      step.layer.absorb(inputShift: norm.shift)
+      step.layer.absorb(inputScale: norm.scale)
+      step.x = norm.x
+      step.origin.add("after batch norm", norm.constants)
     } else if let norm = call.groupNorm, norm.groups == 1, step.affine == nil {
       if !step.entry.isEmpty {
         let count = shape(of: norm.x)[1]

@@ -25,6 +25,16 @@ struct PlanGraph {
     }
   }
 
+  /// What `forward` makes of `input`, and its steps, as few as can be; nil where it can have no plan.
+  static func fused(
+    _ forward: (Tensor) -> Tensor, _ input: Tensor
+  ) -> (result: Tensor, graph: PlanGraph?) {
+    let (result, recording) = OperatorRecording.record(input) { forward($0) }
+    var graph = PlanGraph(recording, inputShape: input.shape)
+    graph?.fuse()
+    return (result, graph)
+  }
+
   var runnable: [PlanStep] { steps.compactMap(\.self) }
 
   func shape(of value: Int) -> [Int] { shapes[value] ?? [] }

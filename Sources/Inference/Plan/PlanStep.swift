@@ -108,7 +108,7 @@ struct RowStep {
 }
 
 extension PlannedLayer {
-  fileprivate var name: String { "\(weight.shape[0]) \(activation)" }
+  var name: String { "\(weight.shape[0]) \(activation)" }
 }
 
 private func routeKey(
@@ -187,7 +187,7 @@ struct WeightOrigin {
     constants += other.constants
   }
 
-  private mutating func add(_ name: String, _ tensors: [Tensor?]) {
+  mutating func add(_ name: String, _ tensors: [Tensor?]) {
     key += " " + name
     for case let tensor? in tensors {
       key += " \(tensor.place) \(tensor.shape) \(tensor.strides)"

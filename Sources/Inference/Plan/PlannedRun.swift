@@ -98,6 +98,25 @@ final class PlannedRun {
     return (origins.count, origins.count { weights.isInBytes($0) })
   }
 
+  /// Runs, and after each fused step tells its number among these and the step; until the next one what
+  /// it read is there.
+  func watch(_ input: Tensor, _ see: (Int, FusedStep) -> Void) {
+    var count = 0
+    _ = run(input) { index in
+      perform(index)
+      let step: FusedStep
+      switch work[index] {
+      case .call: return
+      case .rows(_, let rows), .twoRows(_, _, _, let rows), .library(_, let rows):
+        step = .rows(rows)
+      case .columns(_, let columns), .twoColumns(_, _, _, let columns), .turned(_, let columns):
+        step = .columns(columns)
+      }
+      see(count, step)
+      count += 1
+    }
+  }
+
   /// Gives up products of bytes in steps whose results for `input` they change by more than a limit.
   func keepSensitiveSteps(for input: Tensor) {
     _ = run(input) { index in
@@ -108,16 +127,13 @@ final class PlannedRun {
       work[index] = exact
       perform(index)
       let error = (tensor(number) - rough).norm().item
-      if error <= Self.byteErrorLimit * tensor(number).norm().item {
+      if error <= Calibration.errorLimit * tensor(number).norm().item {
         work[index] = bytes
       } else {
         keepExact(exact, origin)
       }
     }
   }
-
-  /// The relative error, of Euclidean norms, that a step may have from products of bytes.
-  private static let byteErrorLimit = 0.03
 
   // MARK: Routes
 
@@ -300,18 +316,18 @@ final class PlannedRun {
     }
   }
 
-  private func tensor(_ number: Int) -> Tensor {
+  func tensor(_ number: Int) -> Tensor {
     guard let tensor = tensors[number] else { preconditionFailure("step without tensor \(number)") }
     return tensor
   }
 
   /// In memory that the kernel can read.
-  private func rows(_ number: Int) -> Tensor {
+  func rows(_ number: Int) -> Tensor {
     let x = tensor(number).to(.float32)
     return RowMix.accepts(x) ? x : x.contiguous()
   }
 
-  private func columns(_ number: Int) -> Tensor {
+  func columns(_ number: Int) -> Tensor {
     let x = tensor(number).to(.float32)
     return ColumnMix.accepts(x) ? x : x.contiguous()
   }

@@ -115,13 +115,15 @@ struct MeasurementServer {
         .usage, "Mingle does not compute in \(name)",
         expected: InferencePrecision.allCases.map(\.rawValue).joined(separator: ", "))
     }
+    let weights = try given(request.weights, "weights")
     let checkpoint = try ModelCheckpoint.load(
-      given(request.weights, "weights"),
+      weights,
       LoadOptions(model: request.model, settings: request.settings ?? [:]))
     let archive = try openTensorArchive(at: given(request.input, "input"))
     return try Workload(
       checkpoint, images: archive.tensor(named: "input"), labels: archive.tensor(named: "labels"),
-      mode: given(request.mode, "mode"), precision: precision)
+      mode: given(request.mode, "mode"), precision: precision,
+      calibration: precision == .int8 ? .ofWeights(at: weights) : nil)
   }
 
   private func ready() throws -> Loaded {

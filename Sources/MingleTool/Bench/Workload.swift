@@ -20,10 +20,11 @@ final class Workload {
   /// - Parameters:
   ///   - images: normalised pictures [B, channels, height, width].
   ///   - labels: the classes that a step trains towards: [B] int64.
+  ///   - calibration: of the weights, for int8.
   /// - Throws: `MingleError` if the network does not take such pictures, or cannot be trained.
   init(
     _ checkpoint: ModelCheckpoint, images: Tensor, labels: Tensor, mode: WorkloadMode,
-    precision: InferencePrecision
+    precision: InferencePrecision, calibration: Calibration? = nil
   ) throws {
     let configuration = checkpoint.model.configuration
     let size = configuration.imageSize
@@ -40,7 +41,7 @@ final class Workload {
     batchSize = images.shape[0]
     switch mode {
     case .forward:
-      let predictor = try Predictor(checkpoint, precision: precision)
+      let predictor = try Predictor(checkpoint, precision: precision, calibration: calibration)
       once = { predictor.logits(images) }
     case .step:
       guard precision != .int8 else {

@@ -10,7 +10,8 @@ struct BenchCommand: ParsableCommand {
       Repeats the prediction of one batch, or with --mode step the whole of a training step \
       (forward, backward, AdamW), for some seconds: the median and the quartiles of its times, and \
       the rate of its matrix products (a step counts three times the prediction's) beside the best \
-      that large square products reach here. Pictures are noise; weights too, unless they are given.
+      that large square products reach here. Pictures are noise; weights too, unless they are given: \
+      in int8 with their calibration, if they have one.
 
       'make bench' in a checkout races Mingle against PyTorch, ONNX Runtime and OpenVINO.
 
@@ -79,8 +80,10 @@ struct BenchCommand: ParsableCommand {
       [batchSize], high: Double(configuration.classes), generator: generator
     ).to(.int64)
     let multiplyAdds = checkpoint.model.summary().reduce(0) { $0 + $1.multiplyAdds }
+    let calibration = try precision.value == .int8 ? weights.flatMap(Calibration.ofWeights) : nil
     let workload = try Workload(
-      checkpoint, images: images, labels: labels, mode: mode, precision: precision.value)
+      checkpoint, images: images, labels: labels, mode: mode, precision: precision.value,
+      calibration: calibration)
 
     let first = elapsed { workload.run() }.seconds
     _ = workload.seconds(count: 2)
@@ -90,6 +93,7 @@ struct BenchCommand: ParsableCommand {
     let operations = Double(2 * multiplyAdds * batchSize) * (mode == .step ? 3 : 1)
     return BenchReport(
       model: checkpoint.name, mode: mode, batch: batchSize, precision: precision.value,
+      isCalibrated: calibration != nil,
       threads: Engine.threadCount, iterations: times.count, seconds: Spread(of: times),
       secondsToLoad: start, secondsOfFirst: first, peakBytes: memory,
       operationsPerSecond: operations / Spread(of: times).median,
@@ -113,6 +117,7 @@ private struct BenchReport: Encodable {
   let mode: WorkloadMode
   let batch: Int
   let precision: InferencePrecision
+  let isCalibrated: Bool
   let threads: Int
   let iterations: Int
   /// Of one repetition, the whole batch.
@@ -127,7 +132,7 @@ private struct BenchReport: Encodable {
     func milliseconds(_ seconds: Double) -> String { decimal(1000 * seconds / Double(batch), 2) }
     let share = 100 * operationsPerSecond / possibleOperationsPerSecond
     return """
-      \(model), \(mode.rawValue), batch \(batch), \(precision.rawValue), \(threads) thread\(threads == 1 ? "" : "s"), \
+      \(model), \(mode.rawValue), batch \(batch), \(precision.rawValue)\(isCalibrated ? " calibrated" : ""), \(threads) thread\(threads == 1 ? "" : "s"), \
       \(iterations) times
       \(milliseconds(seconds.median)) ms for each picture (quartiles \
       \(milliseconds(seconds.lowerQuartile)) and \(milliseconds(seconds.upperQuartile))), \

@@ -14,6 +14,9 @@ struct EvaluateCommand: ParsableCommand {
       files; where they have parts, --split chooses one. Data without parts that a run was trained \
       on are split as for training: the run is measured on the pictures that it held out.
 
+      With --precision int8 it also tells what that changes; weights that 'mingle calibrate' has seen \
+      are used as calibrated.
+
       Texts are what 'mingle train' and 'mingle pretrain' take.
 
       Examples:
@@ -108,10 +111,7 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   /// The recipe of the run whose weights are measured; nil for a file of weights.
-  func recipe() throws -> Recipe? {
-    let path = "\(options.weights)/config.yaml"
-    return FileManager.default.fileExists(atPath: path) ? try Recipe(contentsOf: path) : nil
-  }
+  func recipe() throws -> Recipe? { try MingleTool.recipe(ofRunAt: options.weights) }
 }
 
 func isSameFile(_ path: String, _ other: String) -> Bool {

@@ -8,7 +8,8 @@ struct PredictCommand: ParsableCommand {
     abstract: "Tell what pictures show, or what texts are.",
     discussion: """
       Prints the likeliest classes of each picture or text. A picture that cannot be read is named on \
-      standard error; the others are answered all the same, and the exit code is 65.
+      standard error; the others are answered all the same, and the exit code is 65. With --precision \
+      int8 the calibration of 'mingle calibrate' is used, if there is one.
 
       Examples:
         mingle predict runs/flowers rose.jpg holiday/

@@ -12,8 +12,10 @@ struct PredictorOptions: ParsableArguments {
 
   func predictor() throws -> Predictor {
     let device = try device.start()
-    return try Predictor(
+    let predictor = try Predictor(
       weights, reading.loadOptions(), precision: precision.value, device: device)
+    if let calibration = predictor.calibration { calibration.tell() }
+    return predictor
   }
 }
 
@@ -28,5 +30,12 @@ struct BatchOption: ParsableArguments {
     guard (1...65_536).contains(size) else {
       throw ValidationError("--batch-size must be from 1 to 65536, not \(size)")
     }
+  }
+}
+
+extension Calibration {
+  /// Notes that it is used.
+  func tell() {
+    Console.note("int8 as calibrated on \(samples) pictures" + (path.map { " (\($0))" } ?? ""))
   }
 }

@@ -17,3 +17,11 @@ extension Recipe {
     return result
   }
 }
+
+/// The recipe of a run; nil for a file of weights.
+///
+/// - Throws: `MingleError` for a recipe that cannot be read.
+func recipe(ofRunAt path: String) throws -> Recipe? {
+  let file = "\(path)/config.yaml"
+  return FileManager.default.fileExists(atPath: file) ? try Recipe(contentsOf: file) : nil
+}

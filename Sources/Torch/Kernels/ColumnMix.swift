@@ -34,9 +34,9 @@ package struct ColumnMix: Sendable {
   private var entry: Entry
   private let scale: Tensor?
   private let shift: Tensor?
-  private let hidden: PackedWeight?
+  private var hidden: PackedWeight?
   private let hiddenActivation: KernelActivation
-  private let last: PackedWeight
+  private var last: PackedWeight
   private let activation: KernelActivation
   private let resultScale: Tensor?
 
@@ -65,6 +65,14 @@ package struct ColumnMix: Sendable {
     last = .tiles(weight, bias, format)
     self.activation = activation
     self.resultScale = resultScale?.to(.float32).contiguous()
+  }
+
+  /// The same kernel, whose products of bytes take activations in known ranges.
+  package func taking(_ ranges: ActivationRanges) -> ColumnMix {
+    var mix = self
+    mix.hidden?.range = ranges.input
+    mix.last.range = hidden == nil ? ranges.input : ranges.hidden
+    return mix
   }
 
   /// Whether `x` [B, S, ...] can be read where it lies.

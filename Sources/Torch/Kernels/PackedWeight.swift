@@ -31,6 +31,8 @@ package struct PackedWeight: Sendable {
     let values, scales, sums: Tensor
   }
 
+  /// Of the activations that it multiplies in bytes, if it is known beforehand.
+  var range: ActivationRange?
   /// O
   let rows: Int
   /// I
@@ -109,7 +111,7 @@ package struct PackedWeight: Sendable {
       floats?.floats,
       CTByteWeight(
         values: UnsafePointer(bytes?.values.mutableBytes), scales: bytes?.scales.floats,
-        sums: bytes?.sums.floats)
+        sums: bytes?.sums.floats, low: range?.low ?? 0, step: range?.step ?? 0)
     )
   }
 }

@@ -4,9 +4,9 @@ import CTorch
 /// float32 memory, where `f` normalises the row and applies a hidden layer, if there are such.
 package struct RowMix: Sendable {
   private let epsilon: Double?
-  private let hidden: PackedWeight?
+  private var hidden: PackedWeight?
   private let hiddenActivation: KernelActivation
-  private let last: PackedWeight
+  private var last: PackedWeight
   private let activation: KernelActivation
 
   /// - Parameters:
@@ -29,6 +29,14 @@ package struct RowMix: Sendable {
       depth: hidden == nil
         ? weight.shape[1] : PackedWeight.paddedToPanels(weight.shape[1]), format)
     self.activation = activation
+  }
+
+  /// The same kernel, whose products of bytes take activations in known ranges.
+  package func taking(_ ranges: ActivationRanges) -> RowMix {
+    var mix = self
+    mix.hidden?.range = ranges.input
+    mix.last.range = hidden == nil ? ranges.input : ranges.hidden
+    return mix
   }
 
   /// Whether `x` can be read where it lies.

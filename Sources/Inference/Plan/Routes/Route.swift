@@ -83,14 +83,7 @@ struct TurnedColumns {
 
   /// [B, S, ...] -> [B, O, ...]
   func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
-    var x = x
-    switch step.normalization {
-    case .none: break
-    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
-    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
-    }
-    if let (scale, shift) = step.affine { x = x * scale + shift }
-    let turned = x.flattened(from: 2).transposed(1, 2).contiguous()  // [B, C, S]
+    let turned = step.multiplied(of: x).transposed(1, 2).contiguous()  // [B, C, S]
     let mixed = Tensor.empty([turned.shape[0], turned.shape[1], step.layer.weight.shape[0]])
     mix(turned, gate: nil, residual: nil, into: mixed)
     var result = mixed.transposed(1, 2).reshaped(y.shape)
@@ -126,6 +119,25 @@ enum OneDNN {
   }
 }
 
+extension ColumnStep {
+  /// What the first layer multiplies: [B, S, ...] -> [B, S, C].
+  func multiplied(of x: Tensor) -> Tensor {
+    var x = x
+    switch normalization {
+    case .none: break
+    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
+    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
+    }
+    if let (scale, shift) = affine { x = x * scale + shift }
+    if let (scale, shift) = entry.affine {
+      x = x * scale.reshaped([-1, 1, 1]) + shift.reshaped([-1, 1, 1])
+    }
+    x = x.activated(entry.activation)
+    if let (axis, offsets) = entry.moves { x = x.moved(axis == .height ? 2 : 3, by: offsets) }
+    return x.flattened(from: 2)
+  }
+}
+
 extension Tensor {
   /// Becomes `result * gate + residual`.
   fileprivate func take(_ result: Tensor, gate: Tensor?, residual: Tensor?) {
@@ -133,7 +145,25 @@ extension Tensor {
     copyInPlace(residual.map { gated + $0 } ?? gated)
   }
 
-  fileprivate func activated(_ activation: KernelActivation) -> Tensor {
+  /// Each row along dimension 1 moved along another one by its own of the offsets, zeros coming in.
+  fileprivate func moved(_ dimension: Int, by offsets: [Int]) -> Tensor {
+    let result = Tensor.zeros(shape)
+    var start = 0
+    while start < offsets.count {
+      let offset = offsets[start]
+      let end = offsets[start...].firstIndex { $0 != offset } ?? offsets.count
+      let kept = shape[dimension] - Int(offset.magnitude)
+      if kept > 0 {
+        let (from, to) = offset < 0 ? (-offset, 0) : (0, offset)
+        result.narrowed(1, start..<end).narrowed(dimension, to..<to + kept)
+          .copyInPlace(narrowed(1, start..<end).narrowed(dimension, from..<from + kept))
+      }
+      start = end
+    }
+    return result
+  }
+
+  func activated(_ activation: KernelActivation) -> Tensor {
     switch activation {
     case .identity: self
     case .gelu: gelu()
