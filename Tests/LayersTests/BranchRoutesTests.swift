@@ -1,4 +1,5 @@
 import Layers
+import TestSupport
 import Testing
 import Torch
 
@@ -23,6 +24,21 @@ import Torch
     let next = BranchRoutes(table: table)
     _ = mlp(next)
     #expect(next.chosen == [branch: chosen])
+  }
+
+  @Test func theFirstProcessDecides() throws {
+    let folder = try TemporaryFolder()
+    let (first, second) = (
+      RouteTable(path: folder("routes.json")), RouteTable(path: folder("routes.json"))
+    )
+    let key = "step of channel MLP 8x5x12, 20 12, norm"
+    first.keep(BranchRoutes.Route.layers, for: key)
+    first.save()
+    second.keep(BranchRoutes.Route.kernels, for: key)
+    second.save()
+    for table in [first, second, RouteTable(path: folder("routes.json"))] {
+      #expect(table.route(for: key, among: BranchRoutes.Route.allCases) == .layers)
+    }
   }
 
   @Test(arguments: BranchRoutes.Route.allCases)

@@ -34,14 +34,15 @@ package final class BranchRoutes: Sendable {
   func route(of branch: String, _ seconds: (Route) -> Double) -> Route {
     if let route = chosen[branch] { return route }
     let key = "step of \(branch)"
-    let known = table.route(for: key, among: Route.allCases)
-    // Kernels take less memory: layers must be faster by more than a moment's noise.
-    let route = known ?? (seconds(.layers) > 0.93 * seconds(.kernels) ? .kernels : .layers)
-    routes.withLock { $0[branch] = route }
-    if known == nil {
-      table.keep(route, for: key)
+    var route = table.route(for: key, among: Route.allCases)
+    if route == nil {
+      // Kernels take less memory: layers must be faster by more than a moment's noise.
+      table.keep(seconds(.layers) > 0.93 * seconds(.kernels) ? Route.kernels : .layers, for: key)
       table.save()
+      // Equal runs that begin at the same time take the route of the first.
+      route = table.route(for: key, among: Route.allCases)
     }
-    return route
+    routes.withLock { $0[branch] = route }
+    return route ?? .kernels
   }
 }

@@ -40,16 +40,20 @@ package final class RouteTable: Sendable {
     contents.withLock { $0.routes[Self.threaded(key)] = route.rawValue }
   }
 
-  /// Writes what was kept, beside what other processes wrote meanwhile. A cache that cannot be written is
-  /// measured anew: no reason to end a prediction.
+  /// Writes what was kept, beside what other processes wrote meanwhile; where they kept another route
+  /// before, theirs holds from now on. A cache that cannot be written is measured anew: no reason to end
+  /// a prediction.
   package func save() {
     guard let path else { return }
+    let folder = URL(filePath: path).deletingLastPathComponent()
+    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     contents.withLock { contents in
-      if let others = Self.read(path) { contents.routes.merge(others.routes) { own, _ in own } }
+      let lock = open(folder.path, O_RDONLY | O_CLOEXEC)
+      if lock >= 0 { flock(lock, LOCK_EX) }
+      defer { if lock >= 0 { close(lock) } }
+      if let others = Self.read(path) { contents.routes.merge(others.routes) { _, first in first } }
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      let folder = URL(filePath: path).deletingLastPathComponent()
-      try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       guard let data = try? encoder.encode(contents) else { return }
       try? writeAtomically(to: path) { try $0.write([UInt8](data)) }
     }
