@@ -4,7 +4,8 @@ import Models
 import Torch
 
 /// A trained language model with its tokenizer, ready to compute: by an ``InferencePlan`` on the CPU, if
-/// it reads nothing but tokens and always as many. The weights must then not change any more.
+/// it reads nothing but tokens and always as many (but for ``MaskFiller``, whose texts are of any length). The
+/// weights must then not change any more. Copies share the plan: not for use from two threads at once.
 public struct LoadedLanguageModel {
   public let checkpoint: LanguageCheckpoint
   public let tokenizer: any Tokenizer

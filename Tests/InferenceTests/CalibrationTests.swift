@@ -159,6 +159,31 @@ import Torch
     #expect(read.steps == calibration.steps)
   }
 
+  @Test func weightsInOneFolderHaveEachTheirOwn() throws {
+    let folder = try TemporaryFolder()
+    for (weights, name) in [
+      ("model.safetensors", "calibration.json"), ("a.safetensors", "a.calibration.json"),
+      ("b.c.npz", "b.c.calibration.json"),
+    ] {
+      let file = try folder.write([0], to: weights)
+      #expect(try Calibration.path(forWeightsAt: file) == folder(name))
+    }
+  }
+
+  /// Weights that differ only in what stands beside the matrices are others.
+  @Test func otherBiasesAreRefused() throws {
+    let generator = Generator(seed: 4)
+    let weight = Tensor.normal([8, 8], generator: generator)
+    let bias = Tensor.normal([8], generator: generator)
+    let x = Tensor.normal([2, 8], generator: generator)
+    let calibration = try Calibration(of: [x]) { $0.linear(weight, bias) }
+    _ = try InferencePlan(calibration: calibration, for: x) { $0.linear(weight, bias) }
+    let error = refusal {
+      _ = try InferencePlan(calibration: calibration, for: x) { $0.linear(weight, bias * 1.1) }
+    }
+    #expect(error?.kind == .badData)
+  }
+
   @Test func whatIsNoCalibrationIsRefused() throws {
     let folder = try TemporaryFolder()
     let missing = refusal { _ = try Calibration(contentsOf: folder("none.json")) }

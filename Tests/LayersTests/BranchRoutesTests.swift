@@ -18,7 +18,7 @@ import Torch
     let routes = BranchRoutes(table: table)
     _ = mlp(routes)
     // At most eight samples tell how fast it is.
-    let branch = "channel MLP 8x5x12, 20 12, norm"
+    let branch = "channel MLP 8x5x12, 20 12, gelu, norm"
     let chosen = try #require(routes.chosen[branch])
     #expect(table.route(for: "step of \(branch)", among: BranchRoutes.Route.allCases) == chosen)
     let next = BranchRoutes(table: table)
@@ -31,7 +31,7 @@ import Torch
     let (first, second) = (
       RouteTable(path: folder("routes.json")), RouteTable(path: folder("routes.json"))
     )
-    let key = "step of channel MLP 8x5x12, 20 12, norm"
+    let key = "step of channel MLP 8x5x12, 20 12, gelu, norm"
     first.keep(BranchRoutes.Route.layers, for: key)
     first.save()
     second.keep(BranchRoutes.Route.kernels, for: key)
@@ -45,9 +45,9 @@ import Torch
   func whatARunChoseHolds(_ route: BranchRoutes.Route) {
     let table = RouteTable(path: nil)
     for other in BranchRoutes.Route.allCases where other != route {
-      table.keep(other, for: "step of channel MLP 8x5x12, 20 12, norm")
+      table.keep(other, for: "step of channel MLP 8x5x12, 20 12, gelu, norm")
     }
-    let routes = BranchRoutes(["channel MLP 8x5x12, 20 12, norm": route], table: table)
+    let routes = BranchRoutes(["channel MLP 8x5x12, 20 12, gelu, norm": route], table: table)
     let y = mlp(routes)
     let isLayers = route == .layers
     #expect(y.array(of: Float.self) == mlp(nil, off: isLayers).array(of: Float.self))

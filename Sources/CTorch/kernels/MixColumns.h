@@ -90,10 +90,10 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
   }
 }
 
-/// The results of kPanel columns of one matrix, which are packed in `panel`; a part of their rows where
-/// there is one layer of floats.
-static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel, int64_t column,
-                     Scratch &scratch, RowPart rowPart = {}) {
+/// The results of kPanel columns of one matrix, which are packed in `panel`, as `pairs` too if that is not
+/// null; a part of their rows where there is one layer, not of bytes.
+static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel,
+                     const float *pairs, int64_t column, Scratch &scratch, RowPart rowPart = {}) {
   float *results = scratch.floats(1, mix.rows * kPanel);
   float *hidden = scratch.floats(2, mix.hidden * kPanel);
   auto finishLayer = [&](int64_t first, int rows, float *tile) {
@@ -110,8 +110,12 @@ static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel,
       multiplyBytePanel(bytes, rows, depth, packed, to, done);
     } else if (mix.bfloat16) {
       int64_t lanes = lanesOf<Pairs>(depth);
-      float *packed = scratch.floats(5, lanes * kPanel);
-      packPairs(from, depth, packed);
+      const float *packed = pairs;
+      if (packed == nullptr) {
+        float *own = scratch.floats(5, lanes * kPanel);
+        packPairs(from, depth, own);
+        packed = own;
+      }
       multiplyPanel<Pairs>(weight, rows, lanes, packed, mix.channels - column, to, prepare, done,
                            rowPart);
     } else {
@@ -162,7 +166,7 @@ static void mixColumns(const CTColumnMix &mix) {
       float *panel = scratch.floats(0, mix.tokens * kPanel);
       for (int64_t c = 0; c < mix.channels; c += kPanel) {
         packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, c, panel);
-        mixPanel(mix, matrix, panel, c, scratch);
+        mixPanel(mix, matrix, panel, nullptr, c, scratch);
       }
     });
     return;
@@ -174,7 +178,9 @@ static void mixColumns(const CTColumnMix &mix) {
                   tileCount(mix.rows) >= threads;
   Scratch &common = Scratch::ofThread();
   auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
-  float *all = isShared ? common.floats(3, panels * mix.tokens * kPanel) : nullptr;
+  int64_t panelSize = mix.tokens * kPanel, lanes = lanesOf<Pairs>(mix.tokens);
+  float *all = isShared ? common.floats(3, panels * panelSize) : nullptr;
+  float *pairs = isShared && mix.bfloat16 ? common.floats(5, panels * lanes * kPanel) : nullptr;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of =
         mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
@@ -189,10 +195,14 @@ static void mixColumns(const CTColumnMix &mix) {
       packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, panel * kPanel, to);
     };
     if (isShared) {
-      parallelFor(panels, [&](int64_t panel) { pack(panel, all + panel * mix.tokens * kPanel); });
+      auto pairsOf = [&](int64_t panel) { return pairs ? pairs + panel * lanes * kPanel : nullptr; };
+      parallelFor(panels, [&](int64_t panel) {
+        pack(panel, all + panel * panelSize);
+        if (pairs) packPairs(all + panel * panelSize, mix.tokens, pairsOf(panel));
+      });
       parallelFor(panels * threads, [&](int64_t task) {
         int64_t panel = task / threads;
-        mixPanel(mix, matrix, all + panel * mix.tokens * kPanel, panel * kPanel,
+        mixPanel(mix, matrix, all + panel * panelSize, pairsOf(panel), panel * kPanel,
                  Scratch::ofThread(), {task % threads, threads});
       });
     } else {
@@ -200,7 +210,7 @@ static void mixColumns(const CTColumnMix &mix) {
         Scratch &scratch = Scratch::ofThread();
         float *packed = scratch.floats(0, mix.tokens * kPanel);
         pack(panel, packed);
-        mixPanel(mix, matrix, packed, panel * kPanel, scratch);
+        mixPanel(mix, matrix, packed, nullptr, panel * kPanel, scratch);
       });
     }
   }

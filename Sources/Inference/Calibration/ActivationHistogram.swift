@@ -37,15 +37,16 @@ struct ActivationHistogram {
   var bestRange: ActivationRange? {
     guard !counts.isEmpty else { return nil }
     let width = (high - low) / Double(Self.binCount)
-    // Of the bins before each edge: how many numbers, their sum, and their sum of squares.
+    // Of the bins before each edge: how many numbers, their sum, and their sum of squares, all counted
+    // from the lowest number, that large ones may not cancel.
     var sums = [(count: 0.0, sum: 0.0, squares: 0.0)]
     for (index, count) in counts.enumerated() {
-      let (value, last) = (low + width * (Double(index) + 0.5), sums[index])
+      let (value, last) = (width * (Double(index) + 0.5), sums[index])
       sums.append(
         (last.count + count, last.sum + count * value, last.squares + count * value * value))
     }
     let all = sums[Self.binCount]
-    func edge(_ index: Int) -> Double { low + width * Double(index) }
+    func edge(_ index: Int) -> Double { width * Double(index) }
     func error(_ first: Int, _ end: Int) -> Double {
       let (below, above, from, to) = (sums[first], sums[end], edge(first), edge(end))
       let step = (to - from) / 255
@@ -62,7 +63,7 @@ struct ActivationHistogram {
       end = (first + 1...Self.binCount).min { error(first, $0) < error(first, $1) } ?? end
       if (first, end) == before { break }
     }
-    let range = ActivationRange(low: Float(edge(first)), high: Float(edge(end)))
+    let range = ActivationRange(low: Float(low + edge(first)), high: Float(low + edge(end)))
     return range.isValid ? range : nil
   }
 }

@@ -5,7 +5,7 @@ import Torch
 extension Calibration {
   /// The relative error, of Euclidean norms, that a step may have from products of bytes.
   static let errorLimit = 0.03
-  /// The error up to which known ranges are taken although own ones are nearer: they save little time.
+  /// The error up to which known ranges are taken although own ones are nearer: they save a pass over the numbers.
   static let knownErrorLimit = 0.01
 
   /// Finds out how `model` multiplies bytes best; sets it to evaluation.

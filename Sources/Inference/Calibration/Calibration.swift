@@ -78,11 +78,15 @@ extension Calibration {
     return FileManager.default.fileExists(atPath: file) ? try Calibration(contentsOf: file) : nil
   }
 
-  /// Where the calibration of a file of weights, or of a run's, belongs: `calibration.json` beside them.
+  /// Where the calibration of weights belongs: beside `model.safetensors`, as in a run's folder, it is
+  /// `calibration.json`, beside other files of weights `<name>.calibration.json`.
   ///
   /// - Throws: `MingleError` where there are no weights.
   public static func path(forWeightsAt path: String) throws -> String {
-    "\(try folder(ofWeightsAt: path))/calibration.json"
+    let file = URL(filePath: try WeightsFile.file(at: path))
+    let stem = file.deletingPathExtension().lastPathComponent
+    let name = stem == "model" ? "calibration.json" : "\(stem).calibration.json"
+    return file.deletingLastPathComponent().appending(path: name).path
   }
 
   /// - Throws: `MingleError` if the file cannot be written.

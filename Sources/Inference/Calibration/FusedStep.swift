@@ -32,7 +32,8 @@ enum FusedStep {
       case .columns(let step):
         [
           "\((step.hidden ?? step.layer).weight.shape[1]) tokens of \(step.channels)",
-          step.normalization == .none ? nil : "norm", step.affine == nil ? nil : "affine",
+          step.normalization == .none ? nil : "\(step.normalization)",
+          step.affine == nil ? nil : "affine", step.entry.affine == nil ? nil : "affine tokens",
           step.entry.activation == .identity ? nil : "\(step.entry.activation)",
           step.entry.moves.map { "moved along the \($0.axis)" }, step.hidden?.name, step.layer.name,
           step.resultScale == nil ? nil : "scaled",
@@ -42,14 +43,19 @@ enum FusedStep {
     return parts.compactMap(\.self).joined(separator: ", ")
   }
 
-  /// The Euclidean norm of its layers' weights.
+  /// The Euclidean norm of all its constants.
   var norm: Double {
-    let layers =
-      switch self {
-      case .rows(let step): [step.hidden, step.layer]
-      case .columns(let step): [step.hidden, step.layer]
-      }
-    let norms = layers.compactMap { $0?.weight.to(.float64).norm().item }
+    let layers: [PlannedLayer?]
+    var constants: [Tensor?] = []
+    switch self {
+    case .rows(let step): layers = [step.hidden, step.layer]
+    case .columns(let step):
+      layers = [step.hidden, step.layer]
+      constants = [step.affine?.scale, step.affine?.shift, step.resultScale]
+      constants += [step.entry.affine?.scale, step.entry.affine?.shift]
+    }
+    constants += layers.flatMap { [$0?.weight, $0?.bias] }
+    let norms = constants.compactMap { $0?.to(.float64).norm().item }
     return norms.map { $0 * $0 }.reduce(0, +).squareRoot()
   }
 

@@ -32,6 +32,8 @@ public final class InferencePlan {
   private let routes: RouteTable
   private let calibration: Calibration?
   private var weights: PackedWeights
+  /// Those of shapes that were calibrated, with what was found for them.
+  private var calibratedWeights: PackedWeights
   private var ways: [[Int]: Way] = [:]
 
   /// - Parameter forward: the same operators for each input of one shape, and for each sample (the
@@ -65,6 +67,7 @@ public final class InferencePlan {
     self.routes = routes
     self.calibration = calibration
     weights = PackedWeights(precision)
+    calibratedWeights = PackedWeights(precision)
     self.forward = forward
   }
 
@@ -79,7 +82,8 @@ public final class InferencePlan {
     return withoutGradients {
       let key = Self.key(input.shape)
       if ways[key] == nil, ways.count == Self.capacity {
-        (ways, weights) = ([:], PackedWeights(precision))
+        ways = [:]
+        (weights, calibratedWeights) = (PackedWeights(precision), PackedWeights(precision))
       }
       let way = ways[key].map { better(than: $0, for: input, size: key[0]) } ?? firstWay(for: input)
       ways[key] = way
@@ -159,8 +163,10 @@ public final class InferencePlan {
   ) -> (input: Tensor, expected: Tensor, run: PlannedRun?, isCalibrated: Bool) {
     let (expected, graph) = PlanGraph.fused(forward, input)
     guard let graph else { return (input, expected, nil, false) }
-    let isCalibrated = calibration.map { weights.take($0, for: graph.fusedSteps) } ?? false
-    let run = PlannedRun(graph, weights: weights, precision, routes: routes)
+    let isCalibrated =
+      calibration.map { calibratedWeights.take($0, for: graph.fusedSteps) } ?? false
+    let run = PlannedRun(
+      graph, weights: isCalibrated ? calibratedWeights : weights, precision, routes: routes)
     run.chooseRoutes(for: input)
     if precision == .int8, !isCalibrated { run.keepSensitiveSteps(for: input) }
     return (input, expected, run, isCalibrated)

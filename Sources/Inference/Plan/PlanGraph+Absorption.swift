@@ -164,7 +164,7 @@ extension PlanGraph {
       guard step.affine == nil, step.entry.isEmpty else { return nil }
       step.entry.moves = (move.axis, move.offsets)
       step.x = move.x
-      step.origin.add("moved \(move)")
+      step.origin.add("moved \(move.axis) \(move.offsets)")
       return step
     }
     guard let call = call(at: index) else { return nil }

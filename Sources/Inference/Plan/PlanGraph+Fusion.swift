@@ -15,7 +15,8 @@ extension PlanGraph {
 
   // MARK: Convolutions
 
-  /// Batch norms behind convolutions that no kernel computes become part of their weights.
+  /// Batch norms behind convolutions with more than one position become part of their weights; those at
+  /// 1x1 are absorbed like everything else.
   private mutating func foldBatchNorms() {
     for index in steps.indices {
       guard let norm = call(at: index), let affine = norm.fixedBatchNorm, let result = norm.result,

@@ -196,7 +196,7 @@ final class PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(isDouble: step.hidden != nil, isMoved: !step.entry.isEmpty)
+    Route.ofColumns(isDouble: step.hidden != nil, isMoved: step.entry.moves != nil)
   }
 
   /// The fastest way to compute the step, if it is known.

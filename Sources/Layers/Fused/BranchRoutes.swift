@@ -27,7 +27,7 @@ package final class BranchRoutes: Sendable {
     routes = Mutex(chosen)
   }
 
-  /// By branch: "channel MLP 8x196x512, 2048".
+  /// By branch: "channel MLP 8x196x512, 2048 512, gelu, norm".
   package var chosen: [String: Route] { routes.withLock { $0 } }
 
   /// The branch's route; `seconds` measures one that was not met yet, on this machine or in this run.

@@ -54,7 +54,7 @@ extension MLP {
       !drop.isActive, fits(x.shape[x.rank - 1]),
       let kernelNorm = kernelNorm(norm, x, [fc1, fc2], scale)
     else { return layers(x, dropPath) }
-    let branch = Branch("channel MLP", x, [fc1, fc2], kernelNorm, scale)
+    let branch = Branch("channel MLP", x, [fc1, fc2], activation, [kernelNorm], scale)
     return branch.faster(dropPath, layers) { x, factors in
       BranchKernels.channelMLP(
         x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
@@ -73,7 +73,7 @@ extension MLP {
       !drop.isActive, x.rank == 3, fits(x.shape[1]),
       let kernelNorm = kernelNorm(norm, x, [fc1, fc2], nil)
     else { return layers(x, dropPath) }
-    let branch = Branch("token MLP", x, [fc1, fc2], kernelNorm)
+    let branch = Branch("token MLP", x, [fc1, fc2], activation, [kernelNorm])
     return branch.faster(dropPath, layers) { x, factors in
       BranchKernels.tokenMLP(
         x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
@@ -100,7 +100,7 @@ extension Linear {
       x.rank == 3, outputDimension == inputDimension, inputDimension == x.shape[1],
       let kernelNorm = kernelNorm(norm, x, [self], scale)
     else { return layers(x, dropPath) }
-    let branch = Branch("token mixing", x, [self], kernelNorm, scale)
+    let branch = Branch("token mixing", x, [self], nil, [kernelNorm], scale)
     return branch.faster(dropPath, layers) { x, factors in
       BranchKernels.tokenLinear(
         x, norm: kernelNorm, linear: branchLinear, scale: scale?.gamma.tensor, factors: factors)
@@ -126,7 +126,7 @@ package func gatedResidual(
     let norm = kernelNorm(norm, x, [first, gate, second], nil),
     let gateNorm = kernelNorm(gateNorm, x, [], nil, width: half)
   else { return layers(x, dropPath) }
-  let branch = Branch("gated MLP", x, [first, gate, second], norm)
+  let branch = Branch("gated MLP", x, [first, gate, second], activation, [norm, gateNorm])
   return branch.faster(dropPath, layers) { x, factors in
     BranchKernels.gatedMLP(
       x, norm: norm, first: first.branchLinear, activation: activation.kernelActivation,
@@ -136,24 +136,27 @@ package func gatedResidual(
 
 /// A residual branch that can be computed in two ways.
 private struct Branch {
-  let name: String
   let x: Tensor
   let parameters: [Tensor]
+  /// What decides how fast it is, but for the shape of `x`.
+  private let name: String
+  private let parts: String
 
   init(
-    _ name: String, _ x: Tensor, _ layers: [Linear], _ norm: BranchNorm, _ scale: LayerScale? = nil
+    _ name: String, _ x: Tensor, _ layers: [Linear], _ activation: Activation?,
+    _ norms: [BranchNorm], _ scale: LayerScale? = nil
   ) {
     self.name = name
     self.x = x
     parameters =
       layers.flatMap { [$0.weight.tensor, $0.bias?.tensor].compactMap(\.self) }
-      + [norm.gain, norm.shift] + [scale?.gamma.tensor].compactMap(\.self)
-    widths = layers.map(\.outputDimension)
-    isNormalized = norm.epsilon != nil
+      + norms.flatMap { [$0.gain, $0.shift] } + [scale?.gamma.tensor].compactMap(\.self)
+    let widths = layers.map { "\($0.outputDimension)" }.joined(separator: " ")
+    let others: [String?] = [
+      activation?.rawValue, norms[0].epsilon == nil ? nil : "norm", scale == nil ? nil : "scaled",
+    ]
+    parts = ([widths] + others.compactMap(\.self)).joined(separator: ", ")
   }
-
-  private let widths: [Int]
-  private let isNormalized: Bool
 
   /// The result by kernels, or layer by layer where that trains faster.
   func faster(
@@ -172,8 +175,7 @@ private struct Branch {
 
   private var key: String {
     let shape = ([samples] + x.shape[1...]).map(String.init).joined(separator: "x")
-    let widths = widths.map(String.init).joined(separator: " ")
-    return "\(name) \(shape), \(widths)" + (isNormalized ? ", norm" : "")
+    return "\(name) \(shape), \(parts)"
   }
 
   /// The shortest time of a forward and a backward pass of some samples.

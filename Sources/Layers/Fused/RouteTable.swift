@@ -4,7 +4,7 @@ import Synchronization
 import Torch
 
 /// What was the fastest on this machine, by what was computed: kept in the user's cache folder from one
-/// process to the next. A file of another processor or libtorch counts for nothing.
+/// process to the next. A file of another processor, libtorch or generation of kernels counts for nothing.
 package final class RouteTable: Sendable {
   package static let ofMachine = RouteTable(
     path: FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
@@ -68,8 +68,11 @@ package final class RouteTable: Sendable {
 
   private static func threaded(_ key: String) -> String { "\(key), \(Engine.threadCount) threads" }
 
+  /// Counted up where kernels change so that others may be the fastest.
+  private static let kernelGeneration = 2
+
   private static var machine: String {
-    "\(processor); \(Engine.kernelName) kernels; libtorch \(Engine.version)"
+    "\(processor); \(Engine.kernelName) kernels \(kernelGeneration); libtorch \(Engine.version)"
   }
 
   /// What the system says of the first processor, but for what changes as it runs.

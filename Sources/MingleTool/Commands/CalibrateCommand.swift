@@ -37,8 +37,8 @@ struct CalibrateCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func validate() throws {
-    guard (1...65_536).contains(pictures) else {
-      throw ValidationError("--pictures must be from 1 to 65536, not \(pictures)")
+    guard (1...4096).contains(pictures) else {
+      throw ValidationError("--pictures must be from 1 to 4096, not \(pictures)")
     }
   }
 

@@ -22,7 +22,8 @@ package struct PackedWeight: Sendable {
     case float32
     /// Weights and activations rounded to bfloat16, as ``Engine/hasBFloat16Products`` makes it worth.
     case bfloat16
-    /// Weights in 8 bits of their row's range, activations in 8 bits of their own.
+    /// Weights in 8 bits of their row's range, activations in 8 bits of their own,
+    /// or of a range known beforehand.
     case bytes
   }
 
