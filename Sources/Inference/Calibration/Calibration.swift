@@ -83,7 +83,7 @@ extension Calibration {
   ///
   /// - Throws: `MingleError` where there are no weights.
   public static func path(forWeightsAt path: String) throws -> String {
-    let file = URL(filePath: try WeightsFile.file(at: path))
+    let file = URL(filePath: try Models.file(ofWeightsAt: path))
     let stem = file.deletingPathExtension().lastPathComponent
     let name = stem == "model" ? "calibration.json" : "\(stem).calibration.json"
     return file.deletingLastPathComponent().appending(path: name).path

@@ -70,7 +70,10 @@ enum MetadataKey {
   static let provenance = "mingle.provenance"
 }
 
+/// A file of weights itself, or that of a run.
+package func file(ofWeightsAt path: String) throws -> String { try WeightsFile.file(at: path) }
+
 /// The folder of a file of weights, or of the weights of a run, where what belongs to them lies.
 package func folder(ofWeightsAt path: String) throws -> String {
-  URL(filePath: try WeightsFile.file(at: path)).deletingLastPathComponent().path
+  URL(filePath: try file(ofWeightsAt: path)).deletingLastPathComponent().path
 }
