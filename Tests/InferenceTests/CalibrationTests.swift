@@ -70,7 +70,9 @@ import Torch
         "blocks.1.mlp_channels", "head",
       ])
     let tokens = calibration.steps[1]
-    #expect(tokens.sizes == "24 tokens of 32, rows(epsilon: 1e-06), affine, 16 gelu, 24 identity, residual")
+    #expect(
+      tokens.sizes
+        == "24 tokens of 32, rows(epsilon: 1e-06), affine, 16 gelu, 24 identity, residual")
     let input = try #require(tokens.input), hidden = try #require(tokens.hidden)
     // Pictures of noise, normalised; and what GELU makes of sums of them.
     #expect(input.low < -1 && input.high > 1 && input.high < 10)
