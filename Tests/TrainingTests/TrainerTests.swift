@@ -28,6 +28,12 @@ import Training
     return recipe
   }
 
+  /// What a run saved besides tensors.
+  private func state(in file: URL) throws -> [String: Any] {
+    let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+    return try #require(json as? [String: Any])
+  }
+
   private func weights(in folder: String) throws -> [String: [Float]] {
     var values: [String: [Float]] = [:]
     for name in ["model", "optimizer"] {
@@ -72,17 +78,13 @@ import Training
       if case .step(let report) = event, report.step == 2 { .stop } else { .proceed }
     }
     let file = URL(filePath: folder("run/last/state.json"))
-    func state() throws -> [String: Any] {
-      let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
-      return try #require(json as? [String: Any])
-    }
     let here = Precision.bfloat16.products(on: .cpu)
-    #expect(try state()["products"] as? String == here.rawValue)
-    var changed = try state()
+    #expect(try state(in: file)["products"] as? String == here.rawValue)
+    var changed = try state(in: file)
     changed["products"] = products.rawValue
     try JSONSerialization.data(withJSONObject: changed).write(to: file)
     try Trainer(resuming: folder("run")).run()
-    #expect(try state()["products"] as? String == products.rawValue)
+    #expect(try state(in: file)["products"] as? String == products.rawValue)
     let isFloat32 = try weights(in: folder("run")) == weights(in: folder("float32"))
     #expect(isFloat32 == (here == .float32 && products == .float32))
   }
@@ -98,18 +100,14 @@ import Training
       if case .step(let report) = event, report.step == 2 { .stop } else { .proceed }
     }
     let file = URL(filePath: folder("run/last/state.json"))
-    func state() throws -> [String: Any] {
-      let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
-      return try #require(json as? [String: Any])
-    }
-    var changed = try state()
+    var changed = try state(in: file)
     let branches = try #require(changed["branches"] as? [String: String])
     #expect(!branches.isEmpty)
     let fixed = branches.mapValues { _ in route.rawValue }
     changed["branches"] = fixed
     try JSONSerialization.data(withJSONObject: changed).write(to: file)
     try Trainer(resuming: folder("run")).run()
-    #expect(try state()["branches"] as? [String: String] == fixed)
+    #expect(try state(in: file)["branches"] as? [String: String] == fixed)
   }
 
   @Test func alsoInLowPrecisionWithBlocksComputedAgain() throws {

@@ -12,8 +12,9 @@ struct CalibrateCommand: ParsableCommand {
       Computes some pictures of the training part to find the ranges in which each layer's numbers \
       are best rounded to 8 bits, and the layers that lose too much by it, which stay in bf16. Then it \
       measures the accuracy in each precision on the validation part, or else the test part; data \
-      without parts are split as the run split them. The result is calibration.json beside the \
-      weights: 'mingle predict', 'evaluate', 'features' and 'bench' use it with --precision int8.
+      without parts are split as the run split them. The result is calibration.json beside \
+      model.safetensors, NAME.calibration.json beside other files: 'mingle predict', 'evaluate', \
+      'features' and 'bench' use it with --precision int8.
 
       Example: mingle calibrate runs/flowers
       """)
