@@ -17,13 +17,14 @@ typedef struct CTTensorImpl *CTTensor;
 typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
 
 /// A packed weight in 8 bits (kept in 16 where the processor has no products of bytes). The numbers that
-/// it multiplies are rounded to 8 bits of the range from `low` to `low + 255 * step`, those outside to its
-/// ends; where `step` is 0, of the range of each row (of each column, in token mixing), part by part.
+/// it multiplies are rounded to whole steps, at most 255, of the range from `low` to `high`, those outside to
+/// its ends; where the two are equal, of the range of each row (of each column, in token mixing), part by
+/// part.
 typedef struct {
   const int8_t *values;
   const float *scales;  // one for each row of the weight
   const float *sums;    // of the integers of each row and part
-  float low, step;
+  float low, high;
 } CTByteWeight;
 
 /// Channel mixing: `y = activation(f(x) W^T + bias) * gate + residual` for each row, where f is the

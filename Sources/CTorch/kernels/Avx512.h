@@ -1,6 +1,8 @@
 // What every processor with AVX-512 has. No include guard: included once for each kind of them.
 
 constexpr int kWidth = 16, kTileRows = 14;
+typedef int8_t Weight8;
+typedef uint8_t Activation8;
 
 static inline __m512 loadFirst(const float *p, int64_t count) {
   return _mm512_maskz_loadu_ps((1u << count) - 1, p);

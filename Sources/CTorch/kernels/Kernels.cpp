@@ -22,7 +22,8 @@ namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
 // has: the first numbers of a register from and to memory, an estimate of 1 / x, for the small integers
-// x (of activations) and y (of weights) in each 32 bits a + x . y, and the same for pairs in bfloat16.
+// x (of activations) and y (of weights) in two times 32 bits a + x . y (`kSumsShort`: with sums in 16 bits
+// between, for at most `kByteRows` rows at once), and the same for pairs in bfloat16.
 
 namespace plain {
 constexpr const char *kName = "plain";
@@ -41,7 +42,6 @@ constexpr int kWidth = 4, kTileRows = 6;
 namespace avx2 {
 constexpr const char *kName = "avx2";
 constexpr int kWidth = 8, kTileRows = 6;
-typedef int16_t Weight8, Activation8;
 static inline __m256i firstLanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -53,8 +53,13 @@ static inline void storeFirst(float *p, __m256 v, int64_t count) {
   _mm256_maskstore_ps(p, firstLanes(count), v);
 }
 static inline __m256 reciprocalEstimate(__m256 x) { return _mm256_rcp_ps(x); }
-static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
-  return _mm256_add_epi32(a, _mm256_madd_epi16(x, y));
+typedef int8_t Weight8;
+typedef uint8_t Activation8;
+constexpr bool kSumsShort = true;
+constexpr int kByteRows = 3;
+static inline __m256i addProducts(__m256i a, __m256i x, __m256i y, __m256i u, __m256i v) {
+  __m256i sums = _mm256_add_epi16(_mm256_maddubs_epi16(x, y), _mm256_maddubs_epi16(u, v));
+  return _mm256_add_epi32(a, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
 }
 #include "Pairs.h"
 #include "All.h"
@@ -66,9 +71,11 @@ static inline __m256i addProducts(__m256i a, __m256i x, __m256i y) {
 namespace avx512 {
 constexpr const char *kName = "avx512";
 #include "Avx512.h"
-typedef int16_t Weight8, Activation8;
-static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
-  return _mm512_add_epi32(a, _mm512_madd_epi16(x, y));
+constexpr bool kSumsShort = true;
+constexpr int kByteRows = 7;
+static inline __m512i addProducts(__m512i a, __m512i x, __m512i y, __m512i u, __m512i v) {
+  __m512i sums = _mm512_add_epi16(_mm512_maddubs_epi16(x, y), _mm512_maddubs_epi16(u, v));
+  return _mm512_add_epi32(a, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
 }
 #include "Pairs.h"
 #include "All.h"
@@ -81,11 +88,7 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
 namespace vnni {
 constexpr const char *kName = "vnni";
 #include "Avx512.h"
-typedef int8_t Weight8;
-typedef uint8_t Activation8;
-static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
-  return _mm512_dpbusd_epi32(a, x, y);
-}
+#include "Vnni.h"
 #include "Pairs.h"
 #include "All.h"
 }  // namespace vnni
@@ -97,11 +100,7 @@ static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
 namespace bf16 {
 constexpr const char *kName = "bf16";
 #include "Avx512.h"
-typedef int8_t Weight8;
-typedef uint8_t Activation8;
-static inline __m512i addProducts(__m512i a, __m512i x, __m512i y) {
-  return _mm512_dpbusd_epi32(a, x, y);
-}
+#include "Vnni.h"
 constexpr bool kMultipliesPairs = true;
 // Both instructions take denormal numbers for zeros.
 static inline __m512 addPairs(__m512 sum, __m512 x, __m512 y) {

@@ -29,11 +29,12 @@ static void packBytePanel(const float *panel, int64_t depth, Range known, const 
           low = min(low, at(k));
           high = max(high, at(k));
         }
-        step = (high - low) / splat(255);
+        step = (high - low) / splat(kSteps);
         step = step > splat(0) ? step : splat(1);
       }
       Vec inverse = splat(1) / step;
-      for (int64_t k = start; k < end; k += kInLane) {
+      int64_t lanesEnd = start + laneCount(end - start) * kInLane;
+      for (int64_t k = start; k < lanesEnd; k += kInLane) {
         IntVec lane = (IntVec)(0);
         Vec none = splat(0);
         for (int64_t j = 0; j < std::min(kInLane, end - k); ++j) {
@@ -55,7 +56,7 @@ static void packBytePanel(const float *panel, int64_t depth, Range known, const 
 INLINE void packBytePanel(const float *panel, int64_t depth, const CTByteWeight &weight,
                           const BytePanel &bytes) {
   auto pack = hasRange(weight) ? packBytePanel<true> : packBytePanel<false>;
-  pack(panel, depth, {weight.low, weight.step}, bytes);
+  pack(panel, depth, rangeBetween(weight.low, weight.high), bytes);
 }
 
 /// As `multiplyPanel`, with bytes.

@@ -14,7 +14,13 @@ static inline __attribute__((always_inline)) void storeFirst(float *p, Floats v,
 }
 static inline Floats reciprocalEstimate(Floats x) { return 1.0f / x; }
 
-/// a + x . y for each two integers of 16 bits.
-static inline __attribute__((always_inline)) Ints addProducts(Ints a, Ints x, Ints y) {
-  return a + ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
+constexpr bool kSumsShort = false;
+constexpr int kByteRows = kTileRows;
+
+/// a + x . y + u . v for each two integers of 16 bits.
+static inline __attribute__((always_inline)) Ints addProducts(Ints a, Ints x, Ints y, Ints u, Ints v) {
+  auto product = [](Ints p, Ints q) __attribute__((always_inline)) {
+    return ((p << 16) >> 16) * ((q << 16) >> 16) + (p >> 16) * (q >> 16);
+  };
+  return a + product(x, y) + product(u, v);
 }

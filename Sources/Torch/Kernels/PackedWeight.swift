@@ -112,7 +112,7 @@ package struct PackedWeight: Sendable {
       floats?.floats,
       CTByteWeight(
         values: UnsafePointer(bytes?.values.mutableBytes), scales: bytes?.scales.floats,
-        sums: bytes?.sums.floats, low: range?.low ?? 0, step: range?.step ?? 0)
+        sums: bytes?.sums.floats, low: range?.low ?? 0, high: range?.high ?? 0)
     )
   }
 }
