@@ -55,7 +55,7 @@ static void finishHidden(const CTColumnMix &mix, int64_t matrix, int64_t first, 
   }
 }
 
-/// Fetches what `finishColumns` will read and write.
+/// Fetches what `finishTileOfColumns` will read and write.
 INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows, int64_t c) {
   auto fetchFrom = [&](const float *p, int64_t batchStride, int64_t stride) {
     if (p) fetch(p + matrix * batchStride + first * stride + c, stride, rows);
@@ -68,8 +68,8 @@ INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, 
 
 /// Writes a tile of results to where they belong: `(y + bias)`, activated, scaled, times the gate, plus
 /// the residual.
-static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
-                          int64_t column, const float *tile) {
+static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
+                                int64_t column, const float *tile) {
   int64_t count = mix.channels - column;
   Wide scale = mix.resultScale ? loadUpTo<Wide>(mix.resultScale + column, count) : splat<Wide>(1);
   for (int r = 0; r < rows; ++r) {
@@ -90,47 +90,69 @@ static void finishColumns(const CTColumnMix &mix, int64_t matrix, int64_t first,
   }
 }
 
-/// The results of kPanel columns of one matrix, which are packed in `panel`, as `pairs` too if that is not
-/// null; a part of their rows where there is one layer, not of bytes.
-static void mixPanel(const CTColumnMix &mix, int64_t matrix, const float *panel,
-                     const float *pairs, int64_t column, Scratch &scratch, RowPart rowPart = {}) {
-  float *results = scratch.floats(1, mix.rows * kPanel);
-  float *hidden = scratch.floats(2, mix.hidden * kPanel);
-  auto finishLayer = [&](int64_t first, int rows, float *tile) {
-    finishHidden(mix, matrix, first, rows, column, tile);
-  };
-  auto finish = [&](int64_t first, int rows, const float *tile) {
-    finishColumns(mix, matrix, first, rows, column, tile);
-  };
-  auto layer = [&](const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
-                   const float *from, float *to, auto prepare, auto done) {
-    if (bytes.values) {
-      BytePanel packed = bytePanel(scratch, 5, depth);
-      packBytePanel(from, depth, bytes, packed);
-      multiplyBytePanel(bytes, rows, depth, packed, to, done);
-    } else if (mix.bfloat16) {
-      int64_t lanes = lanesOf<Pairs>(depth);
-      const float *packed = pairs;
-      if (packed == nullptr) {
-        float *own = scratch.floats(5, lanes * kPanel);
-        packPairs(from, depth, own);
-        packed = own;
-      }
-      multiplyPanel<Pairs>(weight, rows, lanes, packed, mix.channels - column, to, prepare, done,
-                           rowPart);
-    } else {
-      multiplyPanel(weight, rows, depth, from, mix.channels - column, to, prepare, done, rowPart);
+/// kPanel columns of one matrix, packed as numbers [depth][kPanel], as pairs too if those are not null.
+struct PackedColumns {
+  int64_t matrix, column;
+  const float *numbers, *pairs;
+};
+
+/// A layer on packed columns: `results` [rows][kPanel], all of them where it is of bytes.
+template <typename Prepare, typename Finish>
+INLINE void layerOfColumns(const CTColumnMix &mix, const float *weight, const CTByteWeight &bytes,
+                           int64_t rows, int64_t depth, const PackedColumns &of, float *results,
+                           Scratch &scratch, RowPart part, Prepare prepare, Finish finish) {
+  int64_t columns = mix.channels - of.column;
+  if (bytes.values) {
+    BytePanel packed = bytePanel(scratch, 5, depth);
+    packBytePanel(of.numbers, depth, bytes, packed);
+    multiplyBytePanel(bytes, rows, depth, packed, results, finish);
+  } else if (mix.bfloat16) {
+    int64_t lanes = lanesOf<Pairs>(depth);
+    const float *pairs = of.pairs;
+    if (pairs == nullptr) {
+      float *own = scratch.floats(5, lanes * kPanel);
+      packPairs(of.numbers, depth, own);
+      pairs = own;
     }
-  };
-  auto prepareLayer = [](int64_t, int) {};
-  auto prepare = [&](int64_t first, int rows) { fetchColumns(mix, matrix, first, rows, column); };
-  if (mix.hidden > 0) {
-    layer(mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, panel, hidden, prepareLayer,
-          finishLayer);
-    layer(mix.weight, mix.weightBytes, mix.rows, mix.hidden, hidden, results, prepare, finish);
+    multiplyPanel<Pairs>(weight, rows, lanes, pairs, columns, results, prepare, finish, part);
   } else {
-    layer(mix.weight, mix.weightBytes, mix.rows, mix.tokens, panel, results, prepare, finish);
+    multiplyPanel(weight, rows, depth, of.numbers, columns, results, prepare, finish, part);
   }
+}
+
+/// A part of the hidden numbers [hidden][kPanel] of some columns.
+static void hideColumns(const CTColumnMix &mix, const PackedColumns &of, float *hidden,
+                        Scratch &scratch, RowPart part = {}) {
+  layerOfColumns(
+      mix, mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, of, hidden, scratch, part,
+      [](int64_t, int) {},
+      [&](int64_t first, int rows, float *tile) {
+        finishHidden(mix, of.matrix, first, rows, of.column, tile);
+      });
+}
+
+/// A part of the results of some columns, which are the hidden ones if there is a hidden layer.
+static void finishColumns(const CTColumnMix &mix, const PackedColumns &of, Scratch &scratch,
+                          RowPart part = {}) {
+  layerOfColumns(
+      mix, mix.weight, mix.weightBytes, mix.rows, mix.hidden > 0 ? mix.hidden : mix.tokens, of,
+      scratch.floats(1, mix.rows * kPanel), scratch, part,
+      [&](int64_t first, int rows) { fetchColumns(mix, of.matrix, first, rows, of.column); },
+      [&](int64_t first, int rows, const float *tile) {
+        finishTileOfColumns(mix, of.matrix, first, rows, of.column, tile);
+      });
+}
+
+/// All results of a panel [tokens][kPanel] of columns.
+static void mixPanel(const CTColumnMix &mix, int64_t matrix, int64_t column, const float *panel,
+                     Scratch &scratch) {
+  PackedColumns of = {matrix, column, panel, nullptr};
+  if (mix.hidden > 0) {
+    float *hidden = scratch.floats(2, mix.hidden * kPanel);
+    hideColumns(mix, of, hidden, scratch);
+    of.numbers = hidden;
+  }
+  finishColumns(mix, of, scratch);
 }
 
 /// Mean and scale of a whole matrix, from those of its rows: the mean of the rows' means, and the mean
@@ -166,21 +188,28 @@ static void mixColumns(const CTColumnMix &mix) {
       float *panel = scratch.floats(0, mix.tokens * kPanel);
       for (int64_t c = 0; c < mix.channels; c += kPanel) {
         packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, c, panel);
-        mixPanel(mix, matrix, panel, nullptr, c, scratch);
+        mixPanel(mix, matrix, c, panel, scratch);
       }
     });
     return;
   }
-  // Few matrices: the threads share each of them, and each of its panels if these are few and do not
-  // come out even.
-  bool isShared = mix.channels % (kPanel * threads) != 0 && panels < 16 * threads &&
-                  mix.hidden == 0 && mix.weightBytes.values == nullptr &&
-                  tileCount(mix.rows) >= threads;
+  // Few matrices: the threads share each of them. Panels that do not come out even are shared too, each
+  // thread computing some rows of their results: all of them where there are few, of one layer.
+  int64_t firstShared = panels;
+  if (mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads) {
+    if (mix.hidden > 0) {
+      firstShared = mix.channels / kPanel / threads * threads;
+    } else if (mix.channels % (kPanel * threads) != 0 && panels < 16 * threads) {
+      firstShared = 0;
+    }
+  }
+  int64_t shared = panels - firstShared, panelSize = mix.tokens * kPanel;
+  int64_t hiddenSize = mix.hidden * kPanel;
+  int64_t pairsSize = mix.bfloat16 ? lanesOf<Pairs>(mix.tokens) * kPanel : 0;
   Scratch &common = Scratch::ofThread();
   auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
-  int64_t panelSize = mix.tokens * kPanel, lanes = lanesOf<Pairs>(mix.tokens);
-  float *all = isShared ? common.floats(3, panels * panelSize) : nullptr;
-  float *pairs = isShared && mix.bfloat16 ? common.floats(5, panels * lanes * kPanel) : nullptr;
+  float *numbers = common.floats(3, shared * (panelSize + hiddenSize + pairsSize));
+  float *hidden = numbers + shared * panelSize, *pairs = hidden + shared * hiddenSize;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of =
         mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
@@ -194,24 +223,38 @@ static void mixColumns(const CTColumnMix &mix) {
     auto pack = [&](int64_t panel, float *to) {
       packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, panel * kPanel, to);
     };
-    if (isShared) {
-      auto pairsOf = [&](int64_t panel) { return pairs ? pairs + panel * lanes * kPanel : nullptr; };
-      parallelFor(panels, [&](int64_t panel) {
-        pack(panel, all + panel * panelSize);
-        if (pairs) packPairs(all + panel * panelSize, mix.tokens, pairsOf(panel));
-      });
-      parallelFor(panels * threads, [&](int64_t task) {
-        int64_t panel = task / threads;
-        mixPanel(mix, matrix, all + panel * panelSize, pairsOf(panel), panel * kPanel,
-                 Scratch::ofThread(), {task % threads, threads});
-      });
-    } else {
-      parallelFor(panels, [&](int64_t panel) {
+    parallelFor(panels, [&](int64_t panel) {
+      if (panel < firstShared) {
         Scratch &scratch = Scratch::ofThread();
-        float *packed = scratch.floats(0, mix.tokens * kPanel);
+        float *packed = scratch.floats(0, panelSize);
         pack(panel, packed);
-        mixPanel(mix, matrix, packed, nullptr, panel * kPanel, scratch);
+        mixPanel(mix, matrix, panel * kPanel, packed, scratch);
+      } else {
+        int64_t i = panel - firstShared;
+        pack(panel, numbers + i * panelSize);
+        if (mix.bfloat16) packPairs(numbers + i * panelSize, mix.tokens, pairs + i * pairsSize);
+      }
+    });
+    auto forParts = [&](auto work) {
+      parallelFor(shared * threads, [&](int64_t task) {
+        int64_t i = task / threads;
+        work(i,
+             PackedColumns{matrix, (firstShared + i) * kPanel, numbers + i * panelSize,
+                           mix.bfloat16 ? pairs + i * pairsSize : nullptr},
+             RowPart{task % threads, threads});
+      });
+    };
+    if (mix.hidden > 0) {
+      forParts([&](int64_t i, const PackedColumns &of, RowPart part) {
+        hideColumns(mix, of, hidden + i * hiddenSize, Scratch::ofThread(), part);
       });
     }
+    forParts([&](int64_t i, PackedColumns of, RowPart part) {
+      if (mix.hidden > 0) {
+        of.numbers = hidden + i * hiddenSize;
+        of.pairs = nullptr;
+      }
+      finishColumns(mix, of, Scratch::ofThread(), part);
+    });
   }
 }

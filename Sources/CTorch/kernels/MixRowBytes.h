@@ -145,6 +145,11 @@ static void mixRows(const CTRowMix &mix) {
   int64_t lanes = mix.bfloat16 ? lanesOf<Pairs>(mix.depth) : mix.depth;
   int64_t floatsInRow = lanes + (mix.hidden > 0 ? mix.columns + kDepth : 0);
   bool inBytes = mix.weightBytes.values != nullptr, hasHidden = mix.hidden > 0;
+  if (!inBytes && hasFewRows(mix)) {
+    auto work = mix.bfloat16 ? (hasHidden ? mlpFewRows<Pairs> : linearFewRows<Pairs>)
+                             : (hasHidden ? mlpFewRows<Singles> : linearFewRows<Singles>);
+    return work(mix);
+  }
   auto work = inBytes        ? (hasHidden ? mlpRowBytes : linearRowBytes)
               : mix.bfloat16 ? (hasHidden ? mlpRows<Pairs> : linearRows<Pairs>)
                              : (hasHidden ? mlpRows<Singles> : linearRows<Singles>);

@@ -107,14 +107,16 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
   }
 }
 
-/// One linear layer.
+/// The part-th of `parts` of the columns of one linear layer.
 template <typename Lanes>
-static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
+static void linearColumns(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch, int64_t part,
+                          int64_t parts) {
   int64_t lanes = lanesOf<Lanes>(mix.depth), tileSize = tileStride(lanes);
   float *packed = scratch.floats(0, tiles.count * tileSize);
   float *results = scratch.floats(1, tiles.count * kTileSize);
   packRows<Lanes>(mix, tiles, packed);
-  for (int64_t c = 0; c < mix.columns; c += kPanel) {
+  int64_t panels = panelCount(mix.columns), end = panels * (part + 1) / parts * kPanel;
+  for (int64_t c = panels * part / parts * kPanel; c < end; c += kPanel) {
     multiply<Lanes>(
         tiles, packed, tileSize, mix.weight + c * lanes, lanes, results, kTileSize, false,
         [&](int64_t i) { fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c); });
@@ -124,6 +126,12 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
                  results + i * kTileSize);
     }
   }
+}
+
+/// One linear layer.
+template <typename Lanes>
+static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
+  linearColumns<Lanes>(mix, tiles, scratch, 0, 1);
 }
 
 /// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
@@ -245,4 +253,54 @@ INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
     int64_t first = at(block / shares), end = at(block / shares + 1);
     if (end > first) body(RowTiles(first, end - first));
   });
+}
+
+/// One linear layer on so few rows that reading the weights takes longest: the threads take all rows, but
+/// each its own columns.
+template <typename Lanes>
+static void linearFewRows(const CTRowMix &mix) {
+  int64_t parts = std::min<int64_t>(panelCount(mix.columns), at::get_num_threads());
+  parallelFor(parts, [&](int64_t part) {
+    CTRowMix mine = mix;
+    if (part > 0) mine.moments = nullptr;
+    linearColumns<Lanes>(mine, RowTiles(0, mix.rows), Scratch::ofThread(), part, parts);
+  });
+}
+
+/// The same for two linear layers, one after the other.
+template <typename Lanes>
+static void mlpFewRows(const CTRowMix &mix) {
+  int64_t width = padded(mix.hidden);
+  float *hidden = Scratch::ofThread().floats(5, mix.rows * width);
+  for (int64_t r = 0; r < mix.rows; ++r) {
+    std::fill(hidden + r * width + mix.hidden, hidden + (r + 1) * width, 0.0f);
+  }
+  CTRowMix first = {.rows = mix.rows, .depth = mix.depth, .columns = mix.hidden};
+  first.x = mix.x;
+  first.xStride = mix.xStride;
+  first.normalizes = mix.normalizes;
+  first.epsilon = mix.epsilon;
+  first.weight = mix.hiddenWeight;
+  first.bias = mix.hiddenBias;
+  first.activation = mix.hiddenActivation;
+  first.y = hidden;
+  first.yStride = width;
+  first.moments = mix.moments;
+  first.preactivation = mix.preactivation;
+  first.preactivationStride = mix.preactivationStride;
+  linearFewRows<Lanes>(first);
+  CTRowMix second = mix;
+  second.x = hidden;
+  second.xStride = second.depth = width;
+  second.hidden = 0;
+  second.normalizes = false;
+  second.moments = second.preactivation = nullptr;
+  linearFewRows<Lanes>(second);
+}
+
+/// Whether threads that take some rows each would read the weights too often.
+INLINE bool hasFewRows(const CTRowMix &mix) {
+  int64_t threads = at::get_num_threads();
+  return threads > 1 && tileCount(mix.rows) <= RowTiles::kMost &&
+         panelCount(mix.columns) >= 2 * threads && panelCount(std::max(mix.hidden, mix.depth)) >= 2 * threads;
 }

@@ -1,11 +1,13 @@
 // Gradients of weights: products whose K is as long as a batch. See Training.h for the formulas.
 // No include guard: included once for each kind of processor, after Packing.h.
 
-/// How much of K a product takes at once, and how many rows of the result a thread: as tiles, that part
-/// of them stays in the second cache, while a few panels at a time are packed beside it.
-constexpr int64_t kPart = 192, kBlockTiles = 252 / kTileRows, kPanelsAtOnce = 64 / kWidth;
-/// How many panels a thread's block of the result has at most.
-constexpr int64_t kBlockPanels = 1024 / kPanel;
+/// How much of K a product takes at once, as how many panels and how many rows' tiles: so much of both stays
+/// in the second cache.
+constexpr int64_t kPart = 192, kPanelsAtOnce = 64 / kWidth, kTilesAtOnce = 252 / kTileRows;
+/// How many tiles of rows and panels of columns a thread's block of the result has at most. What is packed
+/// of one side is packed anew for each block of the other: the more, the better, as long as the block stays
+/// in the third cache.
+constexpr int64_t kBlockTiles = 4 * kTilesAtOnce, kBlockPanels = 1024 / kPanel;
 
 /// A block of rows of the result, as tiles among all of the result's.
 struct TileBlock {
@@ -14,6 +16,8 @@ struct TileBlock {
 
   int64_t start(int64_t i) const { return tileStart(m, count, first + i); }
   int height(int64_t i) const { return static_cast<int>(start(i + 1) - start(i)); }
+  /// At most kTilesAtOnce tiles from the i-th on.
+  TileBlock part(int64_t i) const { return {m, count, first + i, std::min(kTilesAtOnce, tiles - i)}; }
 };
 
 /// How far ahead rows are fetched of which each gives a few numbers at a time, and how many rows ahead
@@ -74,21 +78,25 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
     for (int64_t segment = 0; segment < segments; ++segment) {
       for (int64_t part = 0; part < parts; ++part) {
         int64_t start = part * partSize, end = std::min(depth, start + partSize);
-        packA(segment, start, end, block, packed);
+        for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce) {
+          packA(segment, start, end, block.part(t), packed + t * kPartTile);
+        }
         for (int64_t t = 0; t < block.tiles; ++t) {
           addTileSums(packed + t * kPartTile, end - start, sums + t * sumsStride);
         }
-        for (int64_t p = 0; p < panelsHere; ++p) {
-          if (p % kPanelsAtOnce == 0) {
-            packB(segment, start, end, (firstPanel + p) * kPanel,
-                  std::min(kPanelsAtOnce, panelsHere - p), packedPanels);
-          }
-          const float *panel = packedPanels + p % kPanelsAtOnce * kPartPanel;
-          for (int64_t t = 0; t < block.tiles; ++t) {
-            float *result = results + (p * block.tiles + t) * kTileSize;
-            fetch(result + kTileSize, kPanel, kTileRows);
-            productOf(heights[t])(packed + t * kPartTile, panel, end - start, result, hasBegun,
-                                  packed + (t + 1) * kPartTile);
+        for (int64_t p = 0; p < panelsHere; p += kPanelsAtOnce) {
+          int64_t count = std::min(kPanelsAtOnce, panelsHere - p);
+          packB(segment, start, end, (firstPanel + p) * kPanel, count, packedPanels);
+          for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce) {
+            int64_t tilesEnd = std::min(block.tiles, t + kTilesAtOnce);
+            for (int64_t q = 0; q < count; ++q) {
+              for (int64_t u = t; u < tilesEnd; ++u) {
+                float *result = results + ((p + q) * block.tiles + u) * kTileSize;
+                fetch(result + kTileSize, kPanel, kTileRows);
+                productOf(heights[u])(packed + u * kPartTile, packedPanels + q * kPartPanel, end - start,
+                                      result, hasBegun, packed + (u + 1) * kPartTile);
+              }
+            }
           }
         }
         hasBegun = true;
@@ -108,7 +116,7 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
 static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int64_t start,
                               int64_t end, const TileBlock &block, float *tiles) {
   int64_t size = (rows - 1) * stride + block.m;
-  int64_t firsts[kBlockTiles];
+  int64_t firsts[kTilesAtOnce];
   for (int64_t i = 0; i < block.tiles; ++i) firsts[i] = block.start(i);
   for (int64_t k = start; k < end; ++k) {
     const float *row = a + k * stride;

@@ -24,6 +24,8 @@ final class PlannedRun {
   private var work: [Work] = []
   /// The tensors by number: those in the arena, and while it runs those of calls.
   private var tensors: [Int: Tensor]
+  /// While it runs: of tensors in memory that kernels cannot read, copies that they can.
+  private var copies: [Int: Tensor] = [:]
   /// What is not needed after a step.
   private var dropped: [[Int]] = []
   private let output: Int
@@ -278,15 +280,17 @@ final class PlannedRun {
     tensors[0] = input.contiguous()
     for index in work.indices {
       perform(index)
-      for number in dropped[index] { tensors[number] = nil }
+      for number in dropped[index] { (tensors[number], copies[number]) = (nil, nil) }
     }
-    defer { tensors[0] = nil }
+    defer { (tensors[0], copies) = (nil, [:]) }
     return tensor(output).cloned()
   }
 
   private func perform(_ index: Int) {
     switch work[index] {
-    case .call(let call): keep(run(call), of: call)
+    case .call(let call):
+      if call.writesInPlace { copies = [:] }
+      keep(run(call), of: call)
     case .rows(let mix, let step):
       mix(
         rows(step.x), gate: step.gate.map(rows), residual: step.residual.map(rows),
@@ -322,14 +326,17 @@ final class PlannedRun {
   }
 
   /// In memory that the kernel can read.
-  func rows(_ number: Int) -> Tensor {
-    let x = tensor(number).to(.float32)
-    return RowMix.accepts(x) ? x : x.contiguous()
-  }
+  func rows(_ number: Int) -> Tensor { readable(number, RowMix.accepts) }
 
-  func columns(_ number: Int) -> Tensor {
+  func columns(_ number: Int) -> Tensor { readable(number, ColumnMix.accepts) }
+
+  private func readable(_ number: Int, _ accepts: (Tensor) -> Bool) -> Tensor {
+    if let copy = copies[number] { return copy }
     let x = tensor(number).to(.float32)
-    return ColumnMix.accepts(x) ? x : x.contiguous()
+    if accepts(x) { return x }
+    let copy = x.contiguous()
+    copies[number] = copy
+    return copy
   }
 
   private func keep(_ results: [Tensor?], of call: OperatorRecording.Call) {
