@@ -85,7 +85,12 @@ public final class InferencePlan {
         ways = [:]
         (weights, calibratedWeights) = (PackedWeights(precision), PackedWeights(precision))
       }
-      let way = ways[key].map { better(than: $0, for: input, size: key[0]) } ?? firstWay(for: input)
+      guard let known = ways[key] else {
+        let (way, first) = firstWay(for: input)
+        ways[key] = way
+        return run(way, input, size: key[0], first: first)
+      }
+      let way = better(than: known, for: input, size: key[0])
       ways[key] = way
       return run(way, input, size: key[0])
     }
@@ -107,7 +112,8 @@ public final class InferencePlan {
     }
   }
 
-  private func run(_ way: Way, _ input: Tensor, size: Int) -> Tensor {
+  /// - Parameter first: what one by one gave for the first sample, if that is known already.
+  private func run(_ way: Way, _ input: Tensor, size: Int, first: Tensor? = nil) -> Tensor {
     let count = input.shape[0]
     var results: [Tensor] = []
     switch way {
@@ -117,13 +123,18 @@ public final class InferencePlan {
       results = (0..<whole).map { run(input.narrowed(0, $0 * size..<($0 + 1) * size)) }
       results += (whole * size..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
     case .oneByOne(let single, _):
-      results = (0..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
+      results = first.map { [$0] } ?? []
+      results += (results.count..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
     }
     return results.count == 1 ? results[0] : .concatenated(results)
   }
 
-  private func firstWay(for input: Tensor) -> Way {
-    agreeing(plan(for: input.narrowed(0, 0..<1))).map { .oneByOne($0, isOpen: true) } ?? .asWritten
+  /// How to begin, and what that gave for the first sample if it was computed to find out.
+  private func firstWay(for input: Tensor) -> (way: Way, first: Tensor?) {
+    guard let (run, result) = agreeing(plan(for: input.narrowed(0, 0..<1))) else {
+      return (.asWritten, nil)
+    }
+    return (.oneByOne(run, isOpen: true), result)
   }
 
   /// The fastest way, once the others have been tried.
@@ -131,7 +142,7 @@ public final class InferencePlan {
     guard case .oneByOne(let single, isOpen: true) = way else { return way }
     let samples = input.narrowed(0, 0..<size)
     var ways = [Way.oneByOne(single, isOpen: false)]
-    if size > 1, let whole = agreeing(plan(for: samples)) {
+    if size > 1, let whole = agreeing(plan(for: samples))?.run {
       ways.append(.together(whole, single: single))
     }
     // libtorch's products of bfloat16 may be faster than what a plan multiplies.
@@ -150,11 +161,12 @@ public final class InferencePlan {
   /// calibrated, which was with many: what is unlike those may well be outside of known ranges.
   private func agreeing(
     _ plan: (input: Tensor, expected: Tensor, run: PlannedRun?, isCalibrated: Bool)
-  ) -> PlannedRun? {
-    guard let run = plan.run,
-      plan.isCalibrated || run(plan.input).agrees(with: plan.expected, within: precision.tolerance)
-    else { return nil }
-    return run
+  ) -> (run: PlannedRun, result: Tensor)? {
+    guard let run = plan.run else { return nil }
+    let result = run(plan.input)
+    let agrees =
+      plan.isCalibrated || result.agrees(with: plan.expected, within: precision.tolerance)
+    return agrees ? (run, result) : nil
   }
 
   /// What is computed as written in float32, and a plan made of it, where it can be.

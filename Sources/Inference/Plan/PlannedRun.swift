@@ -139,9 +139,16 @@ final class PlannedRun {
 
   // MARK: Routes
 
+  /// Whether all steps' routes were known from the start.
+  private var hasAllRoutes: Bool {
+    work.indices.allSatisfy { index in
+      if case .call = work[index] { true } else { known.contains(index) }
+    }
+  }
+
   /// Measures how steps are computed fastest that no run on this machine has met yet.
   func chooseRoutes(for input: Tensor) {
-    guard precision != .int8 else { return }
+    guard precision != .int8, !hasAllRoutes else { return }
     var chosen: [(index: Int, route: Route)] = []
     _ = run(input) { index in
       perform(index)
