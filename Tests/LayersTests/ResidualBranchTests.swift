@@ -140,6 +140,45 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
     }
   }
 
+  /// On any number of threads each number is summed in the same order.
+  @Test(arguments: [(13, 33, .gelu), (49, 50, .silu), (100, 130, .geluTanh)] as [Size])
+  func threadsDoNotMatter(_ size: Size) {
+    let generator = Generator(seed: 7)
+    let (c, s, width) = (size.channels, size.tokens, size.channels + 3)
+    func linear(_ from: Int, _ to: Int) -> Linear {
+      Linear(from, to, bias: noise, generator: generator)
+    }
+    let channels = MLP(c, hidden: 2 * c + 3, bias: noise, generator: generator)
+    let tokens = MLP(s, hidden: s + 5, activation: .relu, bias: noise, generator: generator)
+    let mixing = linear(s, s)
+    let (first, gate, second) = (linear(c, 2 * width), linear(s, s), linear(width, c))
+    let (norm, gateNorm, affine) = (LayerNorm(c), LayerNorm(width), Affine(c))
+    let scale = LayerScale(c, start: 0.5)
+    let parts: [any Module] = [
+      channels, tokens, mixing, first, gate, second, norm, gateNorm, affine, scale,
+    ]
+    let leaf = input(size, generator)
+    leaf.setRequiresGradient(true)
+    let inputs = [leaf] + parts.flatMap(\.namedParameters).map(\.parameter.tensor)
+    let cotangent = Tensor.normal(leaf.shape, generator: generator)
+    #expect(BranchKernels.take(leaf, inputs))
+    let results = onThreads {
+      let x = channels.residual(norm, leaf, scale: scale, dropPath(0.5))
+      let y = mixing.residualOverRows(affine, tokens.residualOverRows(norm, x))
+      let z = gatedResidual(
+        norm, y, first: first, activation: size.activation, gateNorm: gateNorm, gate: gate,
+        second: second, nil
+      ) { x, _ in x }
+      let found = gradients(of: [z], cotangents: [cotangent], withRespectTo: inputs)
+      return ([z] + found.compactMap(\.self)).map { $0.array(of: Float.self) }
+    }
+    #expect(results[0].count == inputs.count + 1)
+    for (index, numbers) in results[0].enumerated() {
+      let isSame = results.allSatisfy { $0[index] == numbers }
+      #expect(isSame, "\(index == 0 ? "values" : "gradient \(index - 1)")")
+    }
+  }
+
   @Test func frozenPartsHaveNoGradient() throws {
     let generator = Generator(seed: 5)
     let mlp = MLP(8, hidden: 16, generator: generator)

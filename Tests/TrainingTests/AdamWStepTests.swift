@@ -1,5 +1,6 @@
 import Foundation
 import Layers
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -65,10 +66,7 @@ import Training
   }
 
   @Test func threadsAndNeighboursDoNotMatter() {
-    let threads = Engine.threadCount
-    defer { Engine.threadCount = threads }
-    let results = [1, 2, 3].map { count in
-      Engine.threadCount = count
+    let results = onThreads {
       let lists = Lists()
       step(
         lists.parameters, lists.gradients, moments: (lists.first, lists.second),

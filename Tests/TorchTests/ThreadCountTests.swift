@@ -1,0 +1,89 @@
+import TestSupport
+import Testing
+import Torch
+
+/// The fused kernels share their work in different ways among threads, and each number is still computed
+/// in the same order: results are equal to the bit.
+@Suite @TorchActor struct ThreadCountTests {
+  private let generator = Generator(seed: 13)
+
+  private func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+
+  nonisolated static let formats = [PackedWeight.Format.float32, .bfloat16, .bytes]
+
+  private func expectSame(_ results: [[Float]], _ comment: Comment) {
+    let isWhole = results[0].allSatisfy(\.isFinite)
+    let isSame = results.allSatisfy { $0 == results[0] }
+    #expect(isWhole && isSame, comment)
+  }
+
+  @Test(arguments: KernelTests.sizes, formats)
+  func channelMixing(
+    _ size: (rows: Int, depth: Int, hidden: Int, results: Int), _ format: PackedWeight.Format
+  ) {
+    let x = normal([size.rows, size.depth])
+    let first = (normal([size.hidden, size.depth]), normal([size.hidden]))
+    let weight = normal([size.results, size.hidden > 0 ? size.hidden : size.depth])
+    let shape = [size.rows, size.results]
+    let (bias, gate, residual) = (normal([size.results]), normal(shape), normal(shape))
+    for epsilon in [nil, 1e-5] {
+      let mix = RowMix(
+        epsilon: epsilon, hidden: size.hidden > 0 ? (first.0, first.1, .gelu) : nil,
+        weight: weight, bias: bias, activation: .silu, format: format)
+      let results = onThreads {
+        let y = Tensor.full(shape, .nan)
+        mix(x, gate: gate, residual: residual, into: y)
+        return y.array(of: Float.self)
+      }
+      expectSame(results, "\(epsilon == nil ? "no norm" : "norm")")
+    }
+  }
+
+  /// Threads take whole matrices, or share few of them: by panels, or by parts of panels, as those of the
+  /// last size, which are few and have many tiles.
+  @Test(arguments: KernelTests.columnSizes + [(60, 0, 130, 40)], formats)
+  func tokenMixing(
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), _ format: PackedWeight.Format
+  ) {
+    let first = (normal([size.hidden, size.tokens]), normal([size.hidden]))
+    let weight = normal([size.results, size.hidden > 0 ? size.hidden : size.tokens])
+    let (bias, scale) = (normal([size.results]), normal([size.channels]))
+    for normalization in [ColumnMix.Normalization.rows(epsilon: 1e-6), .matrices(epsilon: 1e-5)] {
+      let mix = ColumnMix(
+        normalization: normalization, affine: nil,
+        hidden: size.hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight, bias: bias,
+        activation: .silu, resultScale: scale, format: format)
+      for batch in [1, 3, 8] {
+        let x = normal([batch, size.tokens, size.channels])
+        let shape = [batch, size.results, size.channels]
+        let (gate, residual) = (normal(shape), normal(shape))
+        let results = onThreads {
+          let y = Tensor.full(shape, .nan)
+          mix(x, gate: gate, residual: residual, into: y)
+          return y.array(of: Float.self)
+        }
+        expectSame(results, "\(normalization), \(batch) matrices")
+      }
+    }
+  }
+
+  @Test(arguments: formats) func movedMaps(_ format: PackedWeight.Format) {
+    var entry = ColumnMix.Entry()
+    entry.affine = (normal([40]), normal([40]))
+    entry.activation = .gelu
+    entry.moves = (.width, (0..<40).map { $0 % 5 - 2 })
+    let mix = ColumnMix(
+      normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
+      weight: normal([120, 40]), bias: nil, activation: .identity, resultScale: nil,
+      format: format)
+    for batch in [1, 3] {
+      let x = normal([batch, 40, 6, 7])
+      let results = onThreads {
+        let y = Tensor.full([batch, 120, 6, 7], .nan)
+        mix(x, gate: nil, residual: nil, into: y)
+        return y.array(of: Float.self)
+      }
+      expectSame(results, "\(batch) maps")
+    }
+  }
+}
