@@ -38,10 +38,12 @@ import Torch
   }
 
   /// A network whose every weight matters, with dropout and stochastic depth where the family has them.
-  private func network(_ name: String) throws -> any VisionModel {
+  private func network(
+    _ name: String, drops: [String] = ["drop_path", "dropout"]
+  ) throws -> any VisionModel {
     let entry = try ModelRegistry.entry(name)
     var settings = try #require(SmallModels.settings[entry.family])
-    for field in ["drop_path", "dropout"] {
+    for field in drops {
       let more = settings.merging([field: "0.3"]) { $1 }
       if (try? entry.visionModel(settings: more, generator: nil)) != nil { settings = more }
     }
@@ -78,6 +80,32 @@ import Torch
     }
     #expect(outcomes[0].buffers == outcomes[1].buffers)
     #expect(outcomes[0].next == outcomes[1].next)
+  }
+
+  /// Also where the way is measured within a block (nil). No kernel does dropout within a branch.
+  @Test(
+    arguments: ["gmlp_s16_224", "mixer_s16_224", "resmlp_12_224"],
+    [.kernels, .layers, nil] as [BranchRoutes.Route?])
+  func blocksComputedAgainTakeTheirRoutes(_ name: String, _ route: BranchRoutes.Route?) throws {
+    func outcome(isOn: Bool, _ routes: BranchRoutes?) throws -> Outcome {
+      let model = try network(name, drops: ["drop_path"])
+      let size = model.configuration.imageSize
+      let images = Tensor.normal(
+        [4, 3, size.height, size.width], generator: Generator(seed: 3))
+      return BranchRoutes.$current.withValue(routes) {
+        self.outcome(of: model, isOn: isOn) { _ in model.logits(images) }
+      }
+    }
+    let routes = BranchRoutes(table: RouteTable(path: nil, always: route?.rawValue))
+    let again = try outcome(isOn: true, routes)
+    #expect(!routes.chosen.isEmpty)
+    let isSame = try again == outcome(isOn: false, routes)
+    #expect(isSame)
+    // Without routes all branches take kernels.
+    if let route {
+      let isKernels = try again == outcome(isOn: false, nil)
+      #expect(isKernels == (route == .kernels))
+    }
   }
 
   @Test(arguments: [false, true]) func lowPrecisionIsRepeated(_ keeps: Bool) throws {
