@@ -19,7 +19,7 @@ import Torch
 
   private func model(
     _ name: String, task: LanguageTask, _ settings: [String: String] = [:],
-    labels: [String]? = nil, reading: TextReading = TextReading()
+    labels: [String]? = nil, reading: TextReading = TextReading(), precision: Precision = .float32
   ) throws -> LoadedLanguageModel {
     let tokenizer = try openTokenizer(at: vocabulary)
     var all = TinyLanguage.settings(of: name)
@@ -35,27 +35,78 @@ import Torch
     checkpoint.labels = labels
     checkpoint.reading = reading
     checkpoint.tokenizer = tokenizer.fingerprint
-    return try LoadedLanguageModel(checkpoint, tokenizer: tokenizer)
+    return try LoadedLanguageModel(checkpoint, tokenizer: tokenizer, precision: precision)
   }
 
   private let texts = [
     "the cats like fish .", "hens", "the dogs like bones . the foxs like eggs .", "",
   ]
 
+  /// The first of them, as the model reads them.
+  private func batch(_ count: Int, for model: LoadedLanguageModel) throws -> TextBatch {
+    let encoder = try model.encoder()
+    return encoder.batch(
+      texts.prefix(count).map { encoder.encode($0, nil) },
+      padding: type(of: model.checkpoint.model).textPadding)
+  }
+
+  private func error(_ a: Tensor, _ b: Tensor) -> Double { (a - b).norm().item / b.norm().item }
+
   /// Networks that read nothing but tokens, always as many, are computed by a plan.
   @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base"])
   func aPlanAnswersAsTheLayersDo(_ name: String) throws {
     let model = try model(name, task: .classes, ["classes": "3"], labels: ["a", "b", "c"])
-    let encoder = try model.encoder()
     for count in [1, 4, 4] {
-      let encoded = texts.prefix(count).map { encoder.encode($0, nil) }
-      let padding = type(of: model.checkpoint.model).textPadding
-      let batch = encoder.batch(Array(encoded), padding: padding)
+      let batch = try batch(count, for: model)
       let expected = model.compute { model.checkpoint.model.logits(batch) }
       let difference = (model.logits(batch) - expected).abs().max().item
       #expect(difference < 1e-4 * max(1, expected.abs().max().item))
       #expect((model.plan?.kernels(for: batch.tokens.shape)?.count ?? 0) > 0)
     }
+  }
+
+  @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base"])
+  func aPlanInLowPrecisionIsNear(_ name: String) throws {
+    let model = try model(name, task: .classes, ["classes": "3"], precision: .bfloat16)
+    let layers = model.checkpoint.model
+    for count in [1, 4, 4] {
+      let batch = try batch(count, for: model)
+      let answer = model.logits(batch)
+      #expect(error(answer, model.compute { layers.logits(batch) }) < 0.03)
+      #expect(error(answer, withoutGradients { layers.logits(batch) }) > 0)
+      // With the second of a shape, libtorch's products may be found to be faster.
+      guard count == 1 else { continue }
+      #expect((model.plan?.kernels(for: batch.tokens.shape)?.count ?? 0) > 0)
+    }
+  }
+
+  /// Masked sequences, the last of them filled up, in batches of which the last is smaller.
+  @Test(arguments: ["gmlp_base", "amlp_base", "mixer_base"], Precision.allCases)
+  func aPlanFindsMasksAsTheLayersDo(_ name: String, _ precision: Precision) throws {
+    let model = try model(name, task: .masked, precision: precision)
+    let layers = model.checkpoint.model
+    let text = try folder.write(Array(TinyLanguage.text(60).utf8), to: "text.txt")
+    let corpus = try TokenCorpus(
+      TextCorpus(text), tokenizer: model.tokenizer, cache: folder("cache"), workers: 1)
+    let sequences = try PackedSequences(
+      corpus, length: layers.configuration.sequenceLength, keepsLast: true)
+    let loader = try MaskedLoader(sequences, options: .evaluation(batchSize: 4))
+    let batches = loader.batches(epoch: 0)
+    while let batch = try batches.next() {
+      func plain() -> Tensor {
+        layers.maskedLogits(batch.tokens, at: batch.positions, mask: batch.mask)
+      }
+      let (answer, exact) = (model.maskedLogits(batch), withoutGradients(plain))
+      #expect(answer.shape == [batch.maskedCount, TinyLanguage.vocabulary.count])
+      if precision == .float32 {
+        #expect(error(answer, exact) < 1e-4)
+        #expect((model.plan?.kernels(for: batch.tokens.shape)?.count ?? 0) > 0)
+      } else {
+        #expect(error(answer, model.compute(plain)) < 0.03)
+        #expect(error(answer, exact) > 0)
+      }
+    }
+    #expect(loader.batchesPerEpoch > 3)
   }
 
   /// What stands beside a text changes nothing, though the batch is filled up to the longest.
