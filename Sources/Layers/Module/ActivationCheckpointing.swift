@@ -49,7 +49,8 @@ extension Checkpointing {
     let leaves = y.graphLeaves(since: x)
     let isTracked = x.requiresGradient
     let input = x.detached()
-    // The backward pass runs on this thread, or while this one waits for it.
+    // A block holds modules, which only one thread may use at a time. So it is: the backward pass runs
+    // on the thread that asks for gradients, or on one of libtorch's for which that one waits.
     nonisolated(unsafe) let block = block
     let backward: @Sendable ([Tensor?]) -> [Tensor?] = { [generator] cotangents in
       guard let cotangent = cotangents[0] else { return [nil] + leaves.map { _ in nil } }
