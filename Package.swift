@@ -69,7 +69,7 @@ let package = Package(
       ],
       resources: [.embedInCode("Resources/digits.csv.gz")],
       linkerSettings: runInstalled + runLocally),
-    .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Layers", "Torch"], path: "Tests/TestSupport"),
     .testTarget(
       name: "TorchTests", dependencies: ["Torch", "TestSupport"], linkerSettings: runLocally),
     .testTarget(

@@ -6,7 +6,7 @@ import Testing
 import Torch
 
 /// Products of bytes in ranges that were found out before.
-@Suite struct CalibrationTests {
+@Suite(.ownRoutes) struct CalibrationTests {
   private func model(_ name: String, _ settings: [String: String] = [:]) throws -> any VisionModel {
     let family = try ModelRegistry.entry(name).family
     let model = try ModelCheckpoint.fresh(

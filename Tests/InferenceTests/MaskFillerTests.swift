@@ -8,7 +8,7 @@ import Torch
 import Training
 
 /// Words behind masks, found by a network that a run has left.
-@Suite(.serialized) @TorchActor struct MaskFillerTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct MaskFillerTests {
   /// A run on the little language, made once.
   private static let trained = Task { @TorchActor in try Trained() }
 

@@ -8,7 +8,7 @@ import Testing
 import Torch
 
 /// Classes of texts and answers to questions, from networks with random weights.
-@Suite(.serialized) @TorchActor struct TextAnswerTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct TextAnswerTests {
   let folder: TemporaryFolder
   let vocabulary: String
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What the commands answer when all is well.
-@Suite(.serialized) struct CommandTests {
+@Suite(.serialized, .ownRoutes) struct CommandTests {
   @Test(arguments: [
     ["models"], ["info", "resmlp_12_224", "--image-size", "32x48", "--set", "depth=1"], ["doctor"],
     ["data", "data"], ["evaluate", "labelled.safetensors", "--data", "parts"],

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Every registered name that reads pictures, in a small form, goes the same way as any other.
-@Suite(.serialized) struct EveryModelTests {
+@Suite(.serialized, .ownRoutes) struct EveryModelTests {
   nonisolated static let entries = ModelRegistry.entries(reading: .pictures)
   nonisolated static let names = entries.map(\.name)
   /// One name of each family: the tool adds nothing that depends on the variant.

@@ -10,7 +10,7 @@ import Training
 #endif
 
 /// Several networks on one text.
-@Suite(.serialized) @TorchActor struct ComparisonTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct ComparisonTests {
   let tiny: TinyText
 
   init() throws { tiny = try TinyText() }

@@ -8,7 +8,7 @@ import Torch
 import Training
 
 /// Runs of a model with experts.
-@Suite(.serialized) @TorchActor struct ExpertTrainingTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct ExpertTrainingTests {
   private let digits = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../Sources/MingleTool/Resources/digits.csv.gz").standardizedFileURL.path
 

@@ -6,7 +6,7 @@ import Torch
 import Training
 
 /// Recipes for text, and text and vocabularies that cannot be used.
-@Suite(.serialized) @TorchActor struct MaskedInputTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct MaskedInputTests {
   let tiny: TinyText
 
   init() throws { tiny = try TinyText() }

@@ -8,7 +8,7 @@ import Torch
 import Training
 
 /// Whole runs of language models that learn masked tokens.
-@Suite(.serialized) @TorchActor struct MaskedTrainingTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct MaskedTrainingTests {
   let tiny: TinyText
 
   init() throws { tiny = try TinyText() }

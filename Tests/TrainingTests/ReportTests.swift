@@ -5,7 +5,7 @@ import Torch
 import Training
 
 /// The page about a run.
-@Suite(.serialized) @TorchActor struct ReportTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct ReportTests {
   private static let header =
     "epoch,step,learning_rate,training_loss,validation_loss,accuracy,top_k_accuracy,macro_f1,"
     + "images_per_second,seconds"

@@ -7,7 +7,7 @@ import Torch
 import Training
 
 /// Whole runs of language models on labelled texts and on questions.
-@Suite(.serialized) @TorchActor struct TextTrainingTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct TextTrainingTests {
   let tiny: TinyText
 
   init() throws { tiny = try TinyText() }

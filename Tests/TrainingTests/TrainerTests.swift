@@ -8,7 +8,7 @@ import Torch
 import Training
 
 /// Whole runs on the handwritten digits that the demo uses.
-@Suite(.serialized) @TorchActor struct TrainerTests {
+@Suite(.serialized, .ownRoutes) @TorchActor struct TrainerTests {
   private let digits = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../Sources/MingleTool/Resources/digits.csv.gz").standardizedFileURL.path
 

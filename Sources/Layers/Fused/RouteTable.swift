@@ -6,7 +6,8 @@ import Torch
 /// What was the fastest on this machine, by what was computed: kept in the user's cache folder from one
 /// process to the next. A file of another processor, libtorch or generation of kernels counts for nothing.
 package final class RouteTable: Sendable {
-  package static let ofMachine = RouteTable(
+  /// The one in the user's cache folder; tests have others.
+  @TaskLocal package static var ofMachine = RouteTable(
     path: FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
       .appending(path: "mingle/routes.json").path)
 
