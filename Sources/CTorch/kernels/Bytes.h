@@ -22,11 +22,11 @@ constexpr int64_t kInLane = 4 / sizeof(Weight8), kInStep = 2 * kInLane;
 constexpr int kSteps = kSumsShort ? 181 : 255;
 typedef Activation8 ActivationVec __attribute__((ext_vector_type(kWidth)));
 
-/// How many lanes K takes: an even number.
-INLINE int64_t laneCount(int64_t depth) { return (depth + kInStep - 1) / kInStep * 2; }
+/// How many lanes of bytes K takes: an even number.
+INLINE int64_t byteLaneCount(int64_t depth) { return (depth + kInStep - 1) / kInStep * 2; }
 INLINE int64_t groupCount(int64_t depth) { return (depth + kDepth - 1) / kDepth; }
 INLINE int64_t lanesOfGroup(int64_t depth, int64_t group) {
-  return std::min(kDepth / kInLane, laneCount(depth) - group * (kDepth / kInLane));
+  return std::min(kDepth / kInLane, byteLaneCount(depth) - group * (kDepth / kInLane));
 }
 /// From the start of a tile or a panel [lane][width] to a group, in bytes.
 INLINE int64_t groupOffset(int64_t group, int64_t width) { return group * (kDepth / kInLane) * width * 4; }
@@ -95,9 +95,11 @@ INLINE ByteProduct byteProductOf(int rows) {
 // MARK: Weights
 
 /// Bytes of a weight [rows, depth] in panels or tiles.
-static int64_t bytePanelsSize(int64_t rows, int64_t depth) { return padded(rows) * laneCount(depth) * 4; }
+static int64_t bytePanelsSize(int64_t rows, int64_t depth) {
+  return padded(rows) * byteLaneCount(depth) * 4;
+}
 static int64_t byteTilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * kTileRows * laneCount(depth) * 4;
+  return tileCount(rows) * kTileRows * byteLaneCount(depth) * 4;
 }
 
 /// The scale by which a row's weights are rounded to integers.
@@ -146,7 +148,8 @@ static void packBytePanels(const float *weight, int64_t rows, int64_t depth, int
   std::fill(sums, sums + padded(rows) * groupCount(depth), 0.0f);
   parallelFor(rows, [&](int64_t row) {
     int64_t panel = row / kPanel, lane = row % kPanel;
-    auto target = reinterpret_cast<Weight8 *>(values + (panel * laneCount(depth) * kPanel + lane) * 4);
+    auto target =
+        reinterpret_cast<Weight8 *>(values + (panel * byteLaneCount(depth) * kPanel + lane) * 4);
     scales[row] = packByteRow(
         weight + row * depth, depth,
         [&](int64_t k, Weight8 value) { target[k / kInLane * kInLane * kPanel + k % kInLane] = value; },
@@ -163,7 +166,7 @@ static void packByteTiles(const float *weight, int64_t rows, int64_t depth, int8
   int64_t count = tileCount(rows);
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(rows, count, i), end = tileStart(rows, count, i + 1);
-    auto tile = reinterpret_cast<Weight8 *>(values + i * kTileRows * laneCount(depth) * 4);
+    auto tile = reinterpret_cast<Weight8 *>(values + i * kTileRows * byteLaneCount(depth) * 4);
     for (int64_t row = first; row < end; ++row) {
       scales[row] = packByteRow(
           weight + row * depth, depth,
@@ -216,10 +219,10 @@ template <bool IsKnown>
 static Range packByteGroup(const float *x, int64_t count, Range known, int r, uint8_t *tile) {
   Range range = IsKnown ? known : rangeOf(x, count);
   Vec low = splat(range.low), inverse = splat(1 / range.step), zeros = splat(0);
-  int64_t end = laneCount(count) * kInLane;
+  int64_t end = byteLaneCount(count) * kInLane;
   for (int64_t k = 0; k < end; k += kWidth) {
     int64_t left = std::clamp<int64_t>(count - k, 0, kWidth);
-    Vec v = left == kWidth ? load(x + k) : loadPart(x + k, left);
+    Vec v = left == kWidth ? load(x + k) : loadFirst(x + k, left);
     zeros = fma(v, splat(0), zeros);
     auto q = __builtin_convertvector(quantized<IsKnown>(v, low, inverse), ActivationVec);
     for (int64_t i = 0; i < std::min<int64_t>(kWidth, end - k); i += kInLane) {

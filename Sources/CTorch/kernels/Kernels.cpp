@@ -21,9 +21,10 @@
 namespace ctorch {
 
 // For each kind: how wide its registers are, how many rows of results fit into them, and what only it
-// has: the first numbers of a register from and to memory, an estimate of 1 / x, for the small integers
-// x (of activations) and y (of weights) in two times 32 bits a + x . y (`kSumsShort`: with sums in 16 bits
-// between, for at most `kByteRows` rows at once), and the same for pairs in bfloat16.
+// has: the first numbers of a register from memory (zeros behind them) and to it, an estimate of 1 / x,
+// for the small integers x (of activations) and y (of weights) in two times 32 bits a + x . y
+// (`kSumsShort`: with sums in 16 bits between, for at most `kByteRows` rows at once), and the same for
+// pairs in bfloat16.
 
 namespace plain {
 constexpr const char *kName = "plain";

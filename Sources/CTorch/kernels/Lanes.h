@@ -57,4 +57,4 @@ struct Pairs {
 
 /// How many lanes K takes.
 template <typename Lanes>
-INLINE int64_t lanesOf(int64_t depth) { return (depth + Lanes::kNumbers - 1) / Lanes::kNumbers; }
+INLINE int64_t laneCount(int64_t depth) { return (depth + Lanes::kNumbers - 1) / Lanes::kNumbers; }

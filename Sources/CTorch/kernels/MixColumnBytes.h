@@ -9,7 +9,7 @@ struct BytePanel {
 
 static BytePanel bytePanel(Scratch &scratch, int slot, int64_t depth) {
   int64_t ranges = groupCount(depth) * kPanel;
-  float *memory = scratch.floats(slot, 2 * ranges + laneCount(depth) * kPanel);
+  float *memory = scratch.floats(slot, 2 * ranges + byteLaneCount(depth) * kPanel);
   return {reinterpret_cast<uint8_t *>(memory + 2 * ranges), memory, memory + ranges};
 }
 
@@ -33,7 +33,7 @@ static void packBytePanel(const float *panel, int64_t depth, Range known, const 
         step = step > splat(0) ? step : splat(1);
       }
       Vec inverse = splat(1) / step;
-      int64_t lanesEnd = start + laneCount(end - start) * kInLane;
+      int64_t lanesEnd = start + byteLaneCount(end - start) * kInLane;
       for (int64_t k = start; k < lanesEnd; k += kInLane) {
         IntVec lane = (IntVec)(0);
         Vec none = splat(0);
@@ -70,7 +70,7 @@ INLINE void multiplyBytePanel(const CTByteWeight &weight, int64_t rows, int64_t 
       int64_t first = tileStart(rows, count, i);
       int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
       const int8_t *tile =
-          weight.values + i * laneCount(depth) * kTileRows * 4 + groupOffset(group, kTileRows);
+          weight.values + i * byteLaneCount(depth) * kTileRows * 4 + groupOffset(group, kTileRows);
       byteProductOf<true>(height)(reinterpret_cast<const uint8_t *>(tile),
                                   panel.values + groupOffset(group, kPanel),
                                   lanesOfGroup(depth, group), products);

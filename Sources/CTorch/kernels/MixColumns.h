@@ -107,7 +107,7 @@ INLINE void layerOfColumns(const CTColumnMix &mix, const float *weight, const CT
     packBytePanel(of.numbers, depth, bytes, packed);
     multiplyBytePanel(bytes, rows, depth, packed, results, finish);
   } else if (mix.bfloat16) {
-    int64_t lanes = lanesOf<Pairs>(depth);
+    int64_t lanes = laneCount<Pairs>(depth);
     const float *pairs = of.pairs;
     if (pairs == nullptr) {
       float *own = scratch.floats(5, lanes * kPanel);
@@ -205,7 +205,7 @@ static void mixColumns(const CTColumnMix &mix) {
   }
   int64_t shared = panels - firstShared, panelSize = mix.tokens * kPanel;
   int64_t hiddenSize = mix.hidden * kPanel;
-  int64_t pairsSize = mix.bfloat16 ? lanesOf<Pairs>(mix.tokens) * kPanel : 0;
+  int64_t pairsSize = mix.bfloat16 ? laneCount<Pairs>(mix.tokens) * kPanel : 0;
   Scratch &common = Scratch::ofThread();
   auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
   float *numbers = common.floats(3, shared * (panelSize + hiddenSize + pairsSize));

@@ -12,7 +12,7 @@ struct ByteTiles {
 };
 
 static ByteTiles byteTiles(Scratch &scratch, int slot, int64_t count, int64_t depth) {
-  int64_t size = kTileRows * laneCount(depth) * 4, groups = groupCount(depth);
+  int64_t size = kTileRows * byteLaneCount(depth) * 4, groups = groupCount(depth);
   float *memory = scratch.floats(slot, count * (size / 4 + 2 * groups * kTileRows) + 64);
   return {reinterpret_cast<uint8_t *>(memory + 2 * count * groups * kTileRows),
           reinterpret_cast<Range *>(memory), size, groups};
@@ -74,7 +74,7 @@ static void linearRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &s
   for (int64_t c = 0; c < mix.columns; c += kPanel) {
     for (int64_t group = 0; group < tiles.groups; ++group) {
       multiplyBytes(rows, tiles, group,
-                    weight.values + c * laneCount(mix.depth) * 4 + groupOffset(group, kPanel),
+                    weight.values + c * byteLaneCount(mix.depth) * 4 + groupOffset(group, kPanel),
                     lanesOfGroup(mix.depth, group), weight.scales + c,
                     weight.sums + (c * tiles.groups + group * kPanel), results, kTileSize,
                     group > 0);
@@ -102,7 +102,7 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
     for (int64_t c = first; c < first + width; c += kPanel) {
       for (int64_t group = 0; group < tiles.groups; ++group) {
         multiplyBytes(rows, tiles, group,
-                      before.values + c * laneCount(mix.depth) * 4 + groupOffset(group, kPanel),
+                      before.values + c * byteLaneCount(mix.depth) * 4 + groupOffset(group, kPanel),
                       lanesOfGroup(mix.depth, group), before.scales + c,
                       before.sums + (c * tiles.groups + group * kPanel), tile, kTileSize,
                       group > 0);
@@ -125,9 +125,9 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
     }
     for (int64_t panel = 0; panel < panels; ++panel) {
       multiplyBytes(rows, activated, 0,
-                    last.values + (panel * laneCount(hidden) + laneCount(first)) * kPanel * 4,
-                    laneCount(width),
-                    last.scales + panel * kPanel,
+                    last.values +
+                        (panel * byteLaneCount(hidden) + byteLaneCount(first)) * kPanel * 4,
+                    byteLaneCount(width), last.scales + panel * kPanel,
                     last.sums + (panel * hiddenGroups + part) * kPanel,
                     results + panel * kTileSize, resultSize, part > 0);
     }
@@ -142,7 +142,7 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
 }
 
 static void mixRows(const CTRowMix &mix) {
-  int64_t lanes = mix.bfloat16 ? lanesOf<Pairs>(mix.depth) : mix.depth;
+  int64_t lanes = mix.bfloat16 ? laneCount<Pairs>(mix.depth) : mix.depth;
   int64_t floatsInRow = lanes + (mix.hidden > 0 ? mix.columns + kDepth : 0);
   bool inBytes = mix.weightBytes.values != nullptr, hasHidden = mix.hidden > 0;
   if (!inBytes && hasFewRows(mix)) {

@@ -26,11 +26,11 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) 
   for (int64_t i = 0; i < tiles.count; ++i) {
     const float *x = mix.x + (tiles.first + tiles.start(i)) * mix.xStride;
     int height = tiles.height(i);
-    int64_t lanes = lanesOf<Lanes>(mix.depth);
+    int64_t lanes = laneCount<Lanes>(mix.depth);
     float *tile = packed + i * tileStride(lanes);
     auto at = [&](int r, int64_t k) {
       const float *p = x + r * mix.xStride + k;
-      return k + kWidth <= mix.depth ? load(p) : loadPart(p, mix.depth - k);
+      return k + kWidth <= mix.depth ? load(p) : loadFirst(p, mix.depth - k);
     };
     if (mix.normalizes) {
       Moments of[kTileRows];
@@ -111,7 +111,7 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
 template <typename Lanes>
 static void linearColumns(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch, int64_t part,
                           int64_t parts) {
-  int64_t lanes = lanesOf<Lanes>(mix.depth), tileSize = tileStride(lanes);
+  int64_t lanes = laneCount<Lanes>(mix.depth), tileSize = tileStride(lanes);
   float *packed = scratch.floats(0, tiles.count * tileSize);
   float *results = scratch.floats(1, tiles.count * kTileSize);
   packRows<Lanes>(mix, tiles, packed);
@@ -171,7 +171,7 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
                         int64_t columns, Scratch &scratch, PrepareBetween prepareBetween,
                         Between between, Prepare prepare, Finish finish) {
   constexpr int64_t numbersInLane = Lanes::kNumbers;
-  int64_t lanes = lanesOf<Lanes>(depth), tileSize = tileStride(lanes);
+  int64_t lanes = laneCount<Lanes>(depth), tileSize = tileStride(lanes);
   float *tile = scratch.floats(1, tiles.count * kTileSize);
   productOfParts<Lanes>(
       tiles, padded(hidden) / numbersInLane, weight, columns, scratch,
@@ -207,7 +207,7 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
 /// Two linear layers with an activation between.
 template <typename Lanes>
 static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  float *packed = scratch.floats(0, tiles.count * tileStride(lanesOf<Lanes>(mix.depth)));
+  float *packed = scratch.floats(0, tiles.count * tileStride(laneCount<Lanes>(mix.depth)));
   packRows<Lanes>(mix, tiles, packed);
   twoProducts<Lanes>(
       tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,

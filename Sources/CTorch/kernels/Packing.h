@@ -2,12 +2,14 @@
 // No include guard: included once for each kind of processor, after Product.h.
 
 template <typename Lanes>
-static int64_t panelsSize(int64_t rows, int64_t depth) { return padded(rows) * lanesOf<Lanes>(depth); }
+static int64_t panelsSize(int64_t rows, int64_t depth) {
+  return padded(rows) * laneCount<Lanes>(depth);
+}
 
 /// With room behind the last tile, where `packColumns` writes a little too much.
 template <typename Lanes>
 static int64_t tilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * lanesOf<Lanes>(depth) * kTileRows + kWidth;
+  return tileCount(rows) * laneCount<Lanes>(depth) * kTileRows + kWidth;
 }
 
 /// Writes a panel [count][kPanel] from `rows` <= kPanel rows that `row(r, k)` loads at k; zeros where
@@ -31,7 +33,7 @@ INLINE void packPanelOfRows(int64_t rows, int64_t count, float *panel, Row row) 
 /// Loads a scaled row of the matrix at column k; zeros behind its end.
 INLINE Vec loadScaled(const MatrixPacking &m, int64_t row, int64_t k) {
   auto read = [&](const float *p) {
-    return k + kWidth <= m.columns ? load(p) : loadPart(p, m.columns - k);
+    return k + kWidth <= m.columns ? load(p) : loadFirst(p, m.columns - k);
   };
   Vec v = read(m.matrix + row * m.columns + k);
   if (m.columnScale) v *= read(m.columnScale + k);
@@ -48,7 +50,7 @@ INLINE Vec scaledLanes(const MatrixPacking &m, int64_t row, int64_t k) {
 /// [rows, columns] to panels [lanes][kPanel] of kPanel rows, zeros where there are no more.
 template <typename Lanes>
 static void packPanelsOfRows(const MatrixPacking &m) {
-  int64_t lanes = lanesOf<Lanes>(m.columns), depth = lanesOf<Lanes>(m.depth);
+  int64_t lanes = laneCount<Lanes>(m.columns), depth = laneCount<Lanes>(m.depth);
   parallelFor(panelCount(m.rows), [&](int64_t panel) {
     int64_t first = panel * kPanel;
     float *target = m.packed + panel * depth * kPanel;
@@ -75,7 +77,7 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
 /// [rows, columns] to tiles [lanes][kTileRows] of nearly as many rows each.
 template <typename Lanes>
 static void packTilesOfRows(const MatrixPacking &m) {
-  int64_t count = tileCount(m.rows), lanes = lanesOf<Lanes>(m.columns);
+  int64_t count = tileCount(m.rows), lanes = laneCount<Lanes>(m.columns);
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(m.rows, count, i), height = tileStart(m.rows, count, i + 1) - first;
     packColumns(height, lanes, m.packed + i * lanes * kTileRows,

@@ -156,7 +156,7 @@ INLINE void packColumns(int64_t rows, int64_t count, float *tile, Row row) {
         if (first + kWidth <= kTileRows || kTileRows < kWidth) {
           store(target, block[c]);
         } else {
-          storePart(target, block[c], kTileRows - first);
+          storeFirst(target, block[c], kTileRows - first);
         }
       }
     }

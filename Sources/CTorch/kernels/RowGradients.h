@@ -8,7 +8,7 @@ static void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t s
     const float *from = matrix + (tiles.first + tiles.start(i)) * stride + first;
     packColumns(tiles.height(i), width, packed + i * packedSize, [&](int r, int64_t k) {
       const float *p = from + r * stride + k;
-      return k + kWidth <= width ? load(p) : loadPart(p, width - k);
+      return k + kWidth <= width ? load(p) : loadFirst(p, width - k);
     });
   }
 }

@@ -24,10 +24,6 @@ INLINE V load(const float *p) {
 template <typename V>
 INLINE void store(float *p, V v) { __builtin_memcpy(p, &v, sizeof v); }
 
-/// The first `count` <= kWidth numbers; zeros behind them.
-INLINE Vec loadPart(const float *p, int64_t count) { return loadFirst(p, count); }
-INLINE void storePart(float *p, Vec v, int64_t count) { storeFirst(p, v, count); }
-
 /// As many numbers as a vector has, or `count` if that is less, with zeros behind them.
 template <typename V = Vec>
 INLINE V loadUpTo(const float *p, int64_t count) {
@@ -35,7 +31,7 @@ INLINE V loadUpTo(const float *p, int64_t count) {
   if (count >= kParts * kWidth) return load<V>(p);
   Vec parts[kParts];
   for (int i = 0; i < kParts; ++i) {
-    parts[i] = loadPart(p + i * kWidth, std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
+    parts[i] = loadFirst(p + i * kWidth, std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
   }
   V v;
   __builtin_memcpy(&v, parts, sizeof v);
@@ -49,7 +45,7 @@ INLINE void storeUpTo(float *p, V v, int64_t count) {
   Vec parts[kParts];
   __builtin_memcpy(parts, &v, sizeof v);
   for (int i = 0; i < kParts; ++i) {
-    storePart(p + i * kWidth, parts[i], std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
+    storeFirst(p + i * kWidth, parts[i], std::clamp<int64_t>(count - i * kWidth, 0, kWidth));
   }
 }
 

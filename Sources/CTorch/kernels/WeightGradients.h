@@ -129,7 +129,7 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
         int64_t c = firsts[i] + r;
         store(target + i * kPartTile + r,
               isWhole || c + kWidth <= left
-                  ? load(row + c) : loadPart(row + c, std::max<int64_t>(left - c, 0)));
+                  ? load(row + c) : loadFirst(row + c, std::max<int64_t>(left - c, 0)));
       }
     }
   }
