@@ -200,6 +200,28 @@ import Torch
     #expect((exact - bytes).norm().item <= 0.03 * exact.norm().item + 1e-6)
   }
 
+  @Test(arguments: [3, 8, 15, 384, 700])
+  func largestBytesAddUpWithoutOverflow(depth: Int) {
+    // All numbers at the end of their range, all weights the row's largest.
+    let x = Tensor.ones([13, depth])
+    x.narrowed(1, 0..<1).copyInPlace(.full([1], 0))
+    let weight = Tensor.concatenated([Tensor.ones([20, depth]), -Tensor.ones([13, depth])])
+    let (rows, columns) = (Tensor.empty([13, 33]), Tensor.empty([1, 33, 13]))
+    RowMix(
+      epsilon: nil, hidden: nil, weight: weight, bias: nil, activation: .identity, format: .bytes
+    )(x, gate: nil, residual: nil, into: rows)
+    ColumnMix(
+      normalization: .none, affine: nil, hidden: nil, weight: weight, bias: nil,
+      activation: .identity, resultScale: nil, format: .bytes
+    )(
+      x.transposed(0, 1).contiguous().reshaped([1, depth, 13]), gate: nil, residual: nil,
+      into: columns)
+    let exact = x.linear(weight)
+    for y in [rows, columns.select(0, 0).transposed(0, 1)] {
+      #expect((y - exact).abs().max().item <= 0.01 * Double(depth))
+    }
+  }
+
   // MARK: Known ranges
 
   /// [rows, depth], of which each group of each row spans the range.
