@@ -228,6 +228,76 @@ import Torch
     }
   }
 
+  /// In every block one of products and one of means, whatever the precision of the layers.
+  @Test(arguments: [("vip_small_7_224", 5), ("hire_mlp_tiny_224", 7)], InferencePrecision.allCases)
+  func splitAttentionIsAddedInOnePass(
+    _ network: (name: String, blocks: Int), _ precision: InferencePrecision
+  ) throws {
+    let model = try model(network.name)
+    let plan = InferencePlan(precision: precision, routes: RouteTable(path: nil)) {
+      model.logits($0)
+    }
+    for count in [1, 3, 3] {
+      let images = images(model, count, seed: 9)
+      let expected = withoutGradients { model.logits(images) }
+      #expect(difference(plan(images), expected) < (precision == .float32 ? 2e-5 : 0.1))
+      #expect((plan.sums(for: images.shape) ?? 2 * network.blocks) == 2 * network.blocks)
+    }
+    if precision == .float32 {
+      #expect(plan.sums(for: images(model, 1, seed: 9).shape) == 2 * network.blocks)
+    }
+  }
+
+  @Test func sumsOfWhatOthersReadAreKept() {
+    let generator = Generator(seed: 12)
+    let scale = Tensor.normal([1, 1, 6], generator: generator)
+    let functions: [(sums: Int, run: @Sendable (Tensor) -> Tensor)] = [
+      (1, { x in (x * x.exp()).adding(x, times: x.softmax()) }),
+      (1, { x in (x * x.exp()).adding(x, times: x.softmax()).adding(x.abs(), times: x).relu() }),
+      (1, { x in (0..<5).reduce(x * x.exp()) { sum, _ in sum.adding(x.abs(), times: x) } }),
+      (0, { x in (x * x.exp()).adding(x, times: scale) }),
+      (0, { x in x.exp().adding(x, times: x.softmax()) }),
+      (0, { x in (x * 2).adding(x, times: x.softmax()) }),
+      (
+        0,
+        { x in
+          let product = x * x.exp()
+          return product.adding(product, times: x)
+        }
+      ),
+      (
+        0,
+        { x in
+          let product = x * x.exp()
+          return product.adding(x, times: x).relu() + product
+        }
+      ),
+      (1, { x in x.mean([2]) + x.exp().mean([2]) + x.abs().mean([2]) }),
+      (
+        1,
+        { x in x.mean([1, 2], keepDimensions: true) + x.exp().mean([1, 2], keepDimensions: true) }
+      ),
+      (0, { x in x.mean([1]) + x.exp().mean([2]).exp() }),
+      (0, { x in x.mean([2]) + x.exp().mean([2], keepDimensions: true).select(2, 0).exp() }),
+      (0, { x in x.mean([1], keepDimensions: true) + x.mean([2], keepDimensions: true) }),
+      (
+        0,
+        { x in
+          let mean = x.mean([2])
+          return (mean + x.exp().mean([2])) * mean
+        }
+      ),
+    ]
+    for (sums, run) in functions {
+      let plan = InferencePlan(routes: RouteTable(path: nil), run)
+      for count in [1, 2, 2] {
+        let x = Tensor.normal([count, 6, 6], generator: generator)
+        #expect(difference(plan(x), run(x)) < 1e-5)
+      }
+      #expect(plan.sums(for: [1, 6, 6]) == sums)
+    }
+  }
+
   @Test func nothingGivesNothing() {
     let weight = Tensor.ones([3, 4])
     let plan = InferencePlan(routes: RouteTable(path: nil)) { x in x.linear(weight) }

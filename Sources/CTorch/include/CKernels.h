@@ -141,6 +141,19 @@ void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
 
+// MARK: Sums
+//
+// Of tensors on the CPU in float32, permuted as they may be; what has no stride of 1 in its last dimension,
+// and all else, is left to libtorch's operators. Without gradients. 0, or -1 with `ct_last_error`.
+
+/// `y = sum of x_j * weights_j` for some terms, of shapes that broadcast.
+int ct_weighted_sum(const CTTensor *x, const CTTensor *weights, int32_t terms, CTTensor *y);
+/// `y = sum of mean(x_j)` over some dimensions of terms of one shape, which may stay with one position.
+int ct_sum_of_means(const CTTensor *x, int32_t terms, const int64_t *dimensions, int32_t count,
+                    int32_t keepsDimensions, CTTensor *y);
+/// The elements of `x` in row-major order; in its memory where they lie so.
+int ct_reshape(CTTensor x, const int64_t *shape, int32_t rank, CTTensor *y);
+
 // MARK: Residual branches with gradients
 //
 // Each is one function for autograd, whose forward and backward pass are kernels. Tensors are float32

@@ -9,6 +9,8 @@
 #include "MixColumnBytes.h"
 #include "ColumnPanels.h"
 #include "MixColumns.h"
+#include "WeightedSum.h"
+#include "ReducedSum.h"
 #include "RowGradients.h"
 #include "ColumnGradients.h"
 #include "WeightGradients.h"
@@ -34,6 +36,8 @@ static const Kernels kernels = {
     packByteTiles,
     mixRows,
     mixColumns,
+    weightedSum,
+    reducedSum,
     rowGradients,
     gateGradients,
     gateNormGradients,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "Training.h"
+#include "Views.h"
 
 namespace ctorch {
 
@@ -29,6 +30,8 @@ struct Kernels {
                         float *scales, float *sums);
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
+  void (*weightedSum)(const WeightedSum &);
+  void (*reducedSum)(const ReducedSum &);
   void (*rowGradients)(const RowGradients &);
   void (*gateGradients)(const GateGradients &);
   void (*gateNormGradients)(const GateNormGradients &);

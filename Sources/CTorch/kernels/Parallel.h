@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -57,6 +58,14 @@ void parallelFor(int64_t count, Body body) {
 #endif
   }
   if (work.failure) std::rethrow_exception(work.failure);
+}
+
+/// Calls `body(first, end)` for parts of `count`, one for each thread where every part has `least`: what
+/// lies side by side stays with one thread, for work that waits for memory.
+template <typename Body>
+void parallelParts(int64_t count, int64_t least, Body body) {
+  int64_t parts = std::clamp<int64_t>(count / std::max<int64_t>(1, least), 1, at::get_num_threads());
+  parallelFor(parts, [&](int64_t i) { body(count * i / parts, count * (i + 1) / parts); });
 }
 
 }  // namespace ctorch

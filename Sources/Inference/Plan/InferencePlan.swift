@@ -105,10 +105,15 @@ public final class InferencePlan {
 
   /// How many fused kernels do the work for inputs of this shape, and how many of them multiply bytes;
   /// nil before the first such input, and where there is no plan.
-  package func kernels(for shape: [Int]) -> (count: Int, inBytes: Int)? {
+  package func kernels(for shape: [Int]) -> (count: Int, inBytes: Int)? { run(for: shape)?.kernels }
+
+  /// How many sums of several tensors are computed in one pass; nil as for `kernels`.
+  package func sums(for shape: [Int]) -> Int? { run(for: shape)?.sums }
+
+  private func run(for shape: [Int]) -> PlannedRun? {
     switch ways[Self.key(shape)] {
     case nil, .asWritten: nil
-    case .together(let run, _), .oneByOne(let run, _): run.kernels
+    case .together(let run, _), .oneByOne(let run, _): run
     }
   }
 

@@ -10,6 +10,31 @@ extension PlanCall {
       && (isAbsent(2) || literal(2, as: Double.self) == 1 || literal(2, as: Int.self) == 1)
   }
 
+  /// A first argument plus the product of two others.
+  var isSumWithProduct: Bool { name == "aten::addcmul" && isAbsent(3) }
+
+  /// Over some dimensions, which may stay with one position.
+  struct Mean {
+    let x: Int
+    let axes: [Int]
+    let keepsAxes: Bool
+  }
+
+  var mean: Mean? {
+    guard name == "aten::mean.dim", let x = value(0), let axes = literal(1, as: [Int].self),
+      !axes.isEmpty, isAbsent(3)
+    else { return nil }
+    return Mean(x: x, axes: axes, keepsAxes: literal(2, as: Bool.self) ?? false)
+  }
+
+  /// Of a call that only copied its argument into row-major order: the argument.
+  var copied: Int? {
+    let names = ["aten::reshape", "aten::flatten.using_ints", "aten::contiguous"]
+    return names.contains(name) && call.kinds.first??.isView == false ? value(0) : nil
+  }
+
+  var isFloat32: Bool { call.kinds.first??.dtype == .float32 }
+
   /// Of a product with a number: the number.
   var factor: Double? {
     switch name {
@@ -70,13 +95,13 @@ extension PlanCall {
 }
 
 extension OperatorRecording.Call {
-  /// Swift code that makes `result` of `input`.
+  /// Swift code that makes `result` of `inputs`.
   static func custom(
-    _ run: @escaping @Sendable ([Tensor]) -> [Tensor], _ input: Int, _ result: Int,
-    _ shape: [Int], isView: Bool
+    _ run: @escaping @Sendable ([Tensor]) -> [Tensor], _ inputs: [Int], _ result: Int,
+    _ shape: [Int], isView: Bool, tag: (any Sendable)? = nil
   ) -> OperatorRecording.Call {
     OperatorRecording.Call(
-      operation: .custom(run, tag: nil), arguments: [.value(input)], results: [result],
+      operation: .custom(run, tag: tag), arguments: inputs.map { .value($0) }, results: [result],
       kinds: [OperatorRecording.ValueKind(shape: shape, dtype: .float32, isView: isView)])
   }
 }

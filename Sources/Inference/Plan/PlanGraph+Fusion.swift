@@ -11,6 +11,7 @@ extension PlanGraph {
     }
     for index in steps.indices { absorbAround(index) }
     for index in steps.indices { mergeLayers(into: index) }
+    fuseSums()
   }
 
   // MARK: Convolutions
@@ -99,11 +100,10 @@ extension PlanGraph {
       let (patches, tokens) = (unusedNumber(), unusedNumber() + 1)
       let (height, width) = (to[2] * kernel[0], to[3] * kernel[1])
       let gather: @Sendable ([Tensor]) -> [Tensor] = { inputs in
-        [
-          inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
-            .reshaped([from[0], from[1], to[2], kernel[0], to[3], kernel[1]])
-            .permuted([0, 2, 4, 1, 3, 5]).reshaped([to[0], to[2], to[3], -1])
-        ]
+        let parts = inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
+          .reshaped([from[0], from[1], to[2], kernel[0], to[3], kernel[1]])
+          .permuted([0, 2, 4, 1, 3, 5])
+        return [Sums.reshaped(parts, [to[0], to[2], to[3], from[1] * kernel[0] * kernel[1]])]
       }
       let matrix = weight.reshaped([to[1], -1])
       let rows = RowStep(
@@ -113,9 +113,9 @@ extension PlanGraph {
         index,
         with: [
           .call(
-            .custom(gather, x, patches, [to[0], to[2], to[3], matrix.shape[1]], isView: true)),
+            .custom(gather, [x], patches, [to[0], to[2], to[3], matrix.shape[1]], isView: true)),
           .rows(rows),
-          .call(.custom({ [$0[0].permuted([0, 3, 1, 2])] }, tokens, output, to, isView: true)),
+          .call(.custom({ [$0[0].permuted([0, 3, 1, 2])] }, [tokens], output, to, isView: true)),
         ],
         made: [
           patches: [to[0], to[2], to[3], matrix.shape[1]], tokens: [to[0], to[2], to[3], to[1]],

@@ -100,6 +100,9 @@ final class PlannedRun {
     return (origins.count, origins.count { weights.isInBytes($0) })
   }
 
+  /// How many sums of several tensors are computed in one pass.
+  var sums: Int { work.count { if case .call(let call) = $0 { call.isFusedSum } else { false } } }
+
   /// Runs, and after each fused step tells its number among these and the step; until the next one what
   /// it read is there.
   func watch(_ input: Tensor, _ see: (Int, FusedStep) -> Void) {

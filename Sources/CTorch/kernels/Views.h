@@ -1,0 +1,82 @@
+// Tensors that kernels read where they lie, and the sums over them; the same for all kinds of processors.
+#pragma once
+
+#include <cstdint>
+
+namespace ctorch {
+
+/// At most so many tensors are added, of so many dimensions.
+constexpr int kMostTerms = 4, kMostDimensions = 8;
+
+/// Dimensions of several tensors, outermost first; those that lie in each tensor like one are one.
+template <int kTensors>
+struct Dimensions {
+  int rank = 0;
+  int64_t sizes[kMostDimensions];
+  int64_t strides[kMostDimensions][kTensors];
+
+  /// Adds a dimension inside of the others; `mostAsOne` limits what becomes one with another.
+  void add(int64_t size, const int64_t (&steps)[kTensors], int64_t mostAsOne = INT64_MAX) {
+    if (size == 1) return;
+    bool isOne = rank > 0 && sizes[rank - 1] <= mostAsOne / size;
+    for (int i = 0; isOne && i < kTensors; ++i) isOne = strides[rank - 1][i] == steps[i] * size;
+    if (isOne) {
+      sizes[rank - 1] *= size;
+    } else {
+      sizes[rank++] = size;
+    }
+    for (int i = 0; i < kTensors; ++i) strides[rank - 1][i] = steps[i];
+  }
+
+  /// Puts dimensions of one position outside until there are `count`.
+  void fill(int count) {
+    for (; rank < count; ++rank) {
+      for (int d = rank; d > 0; --d) {
+        sizes[d] = sizes[d - 1];
+        for (int i = 0; i < kTensors; ++i) strides[d][i] = strides[d - 1][i];
+      }
+      sizes[0] = 1;
+      for (int i = 0; i < kTensors; ++i) strides[0][i] = rank == 0 ? 1 : 0;
+    }
+  }
+
+  /// Adds to `starts` how far the `index`-th position of the first `dimensions` is from the first.
+  void advance(const float *(&starts)[kTensors], int64_t index, int dimensions) const {
+    for (int d = dimensions - 1; d >= 0; --d) {
+      for (int i = 0; i < kTensors; ++i) starts[i] += index % sizes[d] * strides[d][i];
+      index /= sizes[d];
+    }
+  }
+
+  int64_t count(int dimensions) const {
+    int64_t count = 1;
+    for (int d = 0; d < dimensions; ++d) count *= sizes[d];
+    return count;
+  }
+};
+
+/// `y = sum of x_j * w_j`, for tensors of one shape, of at least two dimensions. In the innermost the strides
+/// of all x are 1, and those of all weights too if they vary, or else 0.
+struct WeightedSum {
+  int terms;
+  bool weightsVary;
+  const float *tensors[2 * kMostTerms];  // x_0, w_0, x_1, ...
+  Dimensions<2 * kMostTerms> dimensions;
+  float *y;                              // contiguous
+};
+
+/// `y = factor * sum of x_j` over the terms and the `summed` dimensions. Of each term, the innermost of the
+/// `kept` or of the `summed` dimensions has stride 1.
+struct ReducedSum {
+  struct Term {
+    const float *x;
+    Dimensions<1> kept, summed;
+  };
+  int terms;
+  Term term[kMostTerms];
+  float factor;
+  int64_t count, run;                    // of y; numbers side by side in every term
+  float *y;                              // contiguous
+};
+
+}  // namespace ctorch
