@@ -18,7 +18,7 @@ INLINE void weightedRow(const float *const *x, int64_t run, float *y, int64_t ro
     return v;
   };
   if (run < kWidth) {
-    Vec v = value([=](const float *p) __attribute__((always_inline)) { return loadPart(p, run); });
+    Vec v = value([=](const float *p) __attribute__((always_inline)) -> Vec { return loadFirst(p, run); });
     // What is written behind the row is written again with the next one.
     return storeUpTo(y, v, room);
   }
