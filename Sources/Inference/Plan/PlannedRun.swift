@@ -4,7 +4,8 @@ import Torch
 /// A computation for inputs of one shape, ready to run: fused kernels on memory of its own, and the
 /// calls that no kernel knows.
 final class PlannedRun {
-  private enum Work {
+  /// How a step is computed.
+  enum Work {
     case call(OperatorRecording.Call)
     case rows(RowMix, RowStep)
     case twoRows(first: RowMix, second: RowMix, hidden: Tensor, RowStep)
@@ -21,7 +22,7 @@ final class PlannedRun {
     }
   }
 
-  private var work: [Work] = []
+  var work: [Work] = []
   /// The tensors by number: those in the arena, and while it runs those of calls.
   private var tensors: [Int: Tensor]
   /// While it runs: of tensors in memory that kernels cannot read, copies that they can.
@@ -29,19 +30,20 @@ final class PlannedRun {
   /// What is not needed after a step.
   private var dropped: [[Int]] = []
   private let output: Int
-  private let weights: PackedWeights
-  private let precision: InferencePrecision
-  private let table: RouteTable
+  let weights: PackedWeights
+  let precision: InferencePrecision
+  let table: RouteTable
   /// The steps whose routes were known from the start.
-  private var known: Set<Int> = []
-  private var hidden = Tensor.empty([0])
+  var known: Set<Int> = []
+  /// Memory of what lies between two layers that are computed one after the other.
+  var hidden = Tensor.empty([0])
 
   init(
     _ graph: PlanGraph, weights: PackedWeights, _ precision: InferencePrecision, routes: RouteTable
   ) {
     (output, self.weights, self.precision, table) = (graph.output, weights, precision, routes)
     let steps = graph.runnable
-    let lives = Lives(of: steps, output: graph.output)
+    let lives = PlanLives(of: steps, output: graph.output)
     var needs: [PlanArena.Need] = []
     for (index, step) in steps.enumerated() {
       guard let value = step.fusedOutput else { continue }
@@ -140,131 +142,6 @@ final class PlannedRun {
     }
   }
 
-  // MARK: Routes
-
-  /// Whether all steps' routes were known from the start.
-  private var hasAllRoutes: Bool {
-    work.indices.allSatisfy { index in
-      if case .call = work[index] { true } else { known.contains(index) }
-    }
-  }
-
-  /// Measures how steps are computed fastest that no run on this machine has met yet.
-  func chooseRoutes(for input: Tensor) {
-    guard precision != .int8, !hasAllRoutes else { return }
-    var chosen: [(index: Int, route: Route)] = []
-    _ = run(input) { index in
-      perform(index)
-      switch work[index] {
-      case .rows(_, let step) where !known.contains(index):
-        let best = route(of: step) ?? measured(routes(for: step), at: index) { rows(step, $0) }
-        table.keep(best, for: key(of: step))
-        work[index] = rows(step, best)
-        chosen.append((index, best))
-      case .columns(_, let step) where !known.contains(index):
-        let best = route(of: step) ?? measured(routes(for: step), at: index) { columns(step, $0) }
-        table.keep(best, for: key(of: step))
-        work[index] = columns(step, best)
-        chosen.append((index, best))
-      default: break
-      }
-    }
-    guard !chosen.isEmpty else { return }
-    for (index, route) in chosen { forgetOthers(than: work[index], route) }
-    if !work.contains(where: \.hasHiddenMemory) { hidden = .empty([0]) }
-    table.save()
-  }
-
-  /// The fastest route for the step at `index`; another than one kernel must be so by some percent, that
-  /// a moment's noise may not decide for good.
-  private func measured(_ routes: [Route], at index: Int, _ make: (Route) -> Work) -> Route {
-    var best = (time: Duration.seconds(1 << 30), route: Route.fused)
-    for route in routes {
-      work[index] = make(route)
-      perform(index)
-      let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
-      if time < best.time * 0.96 { best = (time, route) }
-    }
-    return best.route
-  }
-
-  /// Drops the weights that were packed for the step's other routes.
-  private func forgetOthers(than work: Work, _ route: Route) {
-    switch work {
-    case .call: break
-    case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step):
-      weights.forgetLibraries(of: step, but: route)
-      if route != .fused { weights.forget(step) }
-      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
-    case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step):
-      if route != .fused { weights.forget(step) }
-      if route != .turned { weights.forget(TurnedColumns.layers(of: step)) }
-      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
-    }
-  }
-
-  private func routes(for step: RowStep) -> [Route] {
-    Route.ofRows(precision, isDouble: step.hidden != nil)
-  }
-
-  private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(isDouble: step.hidden != nil, isMoved: step.entry.moves != nil)
-  }
-
-  /// The fastest way to compute the step, if it is known.
-  private func route(of step: RowStep) -> Route? {
-    precision == .int8 ? .fused : table.route(for: key(of: step), among: routes(for: step))
-  }
-
-  private func route(of step: ColumnStep) -> Route? {
-    precision == .int8 ? .fused : table.route(for: key(of: step), among: routes(for: step))
-  }
-
-  private func key(of step: RowStep) -> String {
-    step.key(rows: tensor(step.output).count / max(1, step.layer.weight.shape[0]), precision)
-  }
-
-  private func key(of step: ColumnStep) -> String {
-    step.key(batch: tensor(step.output).shape[0], precision)
-  }
-
-  private func columns(_ step: ColumnStep, _ route: Route) -> Work {
-    switch route {
-    case .turned:
-      return .turned(TurnedColumns(step, weights.rows(TurnedColumns.layers(of: step))), step)
-    case .split:
-      let mixes = weights.layers(step)
-      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else { break }
-      var shape = tensor(step.output).shape
-      shape[1] = width
-      return .twoColumns(first: mixes[0], second: mixes[1], hidden: hiddenMemory(shape), step)
-    default: break
-    }
-    return .columns(weights.columns(step), step)
-  }
-
-  /// Memory for what lies between two layers that are computed one after the other.
-  private func hiddenMemory(_ shape: [Int]) -> Tensor {
-    let count = shape.reduce(1, *)
-    if hidden.count < count { hidden = .empty([count]) }
-    return hidden.narrowed(0, 0..<count).reshaped(shape)
-  }
-
-  private func rows(_ step: RowStep, _ route: Route) -> Work {
-    switch route {
-    case .fused, .turned: return .rows(weights.rows(step), step)
-    case .split:
-      let mixes = weights.layers(step)
-      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else {
-        return .rows(weights.rows(step), step)
-      }
-      let shape = tensor(step.output).shape.dropLast() + [width]
-      return .twoRows(first: mixes[0], second: mixes[1], hidden: hiddenMemory(Array(shape)), step)
-    case .blas, .oneDNN, .oneDNNPacked, .oneDNNBFloat16:
-      return .library(weights.library(step, route), step)
-    }
-  }
-
   /// The same step without products of bytes; nil where it has none.
   private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
     switch work {
@@ -286,7 +163,7 @@ final class PlannedRun {
     }
   }
 
-  private func run(_ input: Tensor, _ perform: (Int) -> Void) -> Tensor {
+  func run(_ input: Tensor, _ perform: (Int) -> Void) -> Tensor {
     tensors[0] = input.contiguous()
     for index in work.indices {
       perform(index)
@@ -296,7 +173,7 @@ final class PlannedRun {
     return tensor(output).cloned()
   }
 
-  private func perform(_ index: Int) {
+  func perform(_ index: Int) {
     switch work[index] {
     case .call(let call):
       if call.writesInPlace { copies = [:] }
@@ -377,39 +254,4 @@ final class PlannedRun {
     case .literal(let literal): literal
     }
   }
-}
-
-extension PlanStep {
-  /// The tensor that a fused kernel makes.
-  fileprivate var fusedOutput: Int? {
-    switch self {
-    case .call: nil
-    case .rows(let step): step.output
-    case .columns(let step): step.output
-    }
-  }
-}
-
-/// Until which step each tensor's memory is read, by itself or by a view of it.
-private struct Lives {
-  private var ends: [Int: Int] = [:]
-  private var endingsOfSteps: [Int: [Int]] = [:]
-
-  init(of steps: [PlanStep], output: Int) {
-    ends[output] = steps.count
-    for index in steps.indices.reversed() {
-      let step = steps[index]
-      var end = index
-      // Whoever reads the result of a call may read its arguments' memory.
-      if case .call(let call) = step, call.mayShareMemory {
-        end = max(end, step.outputs.map { ends[$0] ?? index }.max() ?? index)
-      }
-      for value in step.inputs { ends[value] = max(ends[value] ?? 0, end) }
-      for value in step.outputs { ends[value] = max(ends[value] ?? 0, index) }
-    }
-    for (value, end) in ends { endingsOfSteps[end, default: []].append(value) }
-  }
-
-  func end(of value: Int) -> Int { ends[value] ?? 0 }
-  func endings(at index: Int) -> [Int] { endingsOfSteps[index] ?? [] }
 }
