@@ -94,7 +94,7 @@ Tensor plainMeans(const std::vector<Tensor> &x, at::IntArrayRef dimensions, bool
 Tensor sumOfMeans(const std::vector<Tensor> &x, at::IntArrayRef dimensions, bool keepsDimensions) {
   const Tensor &first = x[0];
   const bool canRead =
-      x.size() <= kMostTerms && std::all_of(x.begin(), x.end(), [&](const Tensor &term) {
+      x.size() <= kMostTerms && !dimensions.empty() && std::all_of(x.begin(), x.end(), [&](const Tensor &term) {
         return isReadable(term) && term.sizes() == first.sizes();
       });
   if (!canRead) return plainMeans(x, dimensions, keepsDimensions);
@@ -113,9 +113,10 @@ Tensor sumOfMeans(const std::vector<Tensor> &x, at::IntArrayRef dimensions, bool
     auto &term = sum.term[j];
     term.x = x[j].const_data_ptr<float>();
     for (int64_t d : kept) term.kept.add(first.size(d), {x[j].stride(d)});
-    // In the order in which they lie.
+    // In the order in which they lie, what is read again and again outermost.
+    auto distance = [&](int64_t d) { return x[j].stride(d) == 0 ? INT64_MAX : x[j].stride(d); };
     std::stable_sort(summed.begin(), summed.end(),
-                     [&](int64_t a, int64_t b) { return x[j].stride(a) > x[j].stride(b); });
+                     [&](int64_t a, int64_t b) { return distance(a) > distance(b); });
     for (int64_t d : summed) term.summed.add(first.size(d), {x[j].stride(d)});
     term.kept.fill(1);
     term.summed.fill(1);

@@ -241,10 +241,9 @@ import Torch
       let images = images(model, count, seed: 9)
       let expected = withoutGradients { model.logits(images) }
       #expect(difference(plan(images), expected) < (precision == .float32 ? 2e-5 : 0.1))
-      #expect((plan.sums(for: images.shape) ?? 2 * network.blocks) == 2 * network.blocks)
-    }
-    if precision == .float32 {
-      #expect(plan.sums(for: images(model, 1, seed: 9).shape) == 2 * network.blocks)
+      // Where libtorch multiplies bfloat16 faster, several pictures may be computed as written.
+      let sums = plan.sums(for: images.shape)
+      #expect(sums == 2 * network.blocks || (sums == nil && precision == .bfloat16 && count > 1))
     }
   }
 

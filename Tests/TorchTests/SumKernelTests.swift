@@ -102,6 +102,14 @@ import Torch
     #expect(Sums.means([.zeros([3, 0, 4])], [1]).isFinite().all().item == 0)
   }
 
+  @Test(arguments: [[1, 2], [0, 1], [1], [2], [0, 2]])
+  func meansOfWhatIsRepeated(_ axes: [Int]) {
+    let repeated = normal([3, 1, 4]).expanded([3, 7, 4])
+    let rows = normal([1, 7, 4]).expanded([3, 7, 4])
+    let means = Sums.means([repeated, rows], axes)
+    #expect(difference(means, repeated.mean(axes) + rows.mean(axes)) < 1e-6)
+  }
+
   @Test(arguments: [Float.nan, .infinity, -.infinity], [3, 11])
   func numbersThatAreNoneStayWhereTheyAre(_ number: Float, run: Int) {
     let (x, y) = (normal([4, 2, run]), normal([2, 4, run]).permuted([1, 0, 2]))

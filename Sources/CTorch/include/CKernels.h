@@ -16,10 +16,9 @@ extern "C" {
 typedef struct CTTensorImpl *CTTensor;
 typedef enum { CT_IDENTITY, CT_GELU, CT_GELU_TANH, CT_RELU, CT_SILU } CTActivation;
 
-/// A packed weight in 8 bits (kept in 16 where the processor has no products of bytes). The numbers that
-/// it multiplies are rounded to whole steps, at most 255, of the range from `low` to `high`, those outside to
-/// its ends; where the two are equal, of the range of each row (of each column, in token mixing), part by
-/// part.
+/// A packed weight in 8 bits (kept in 16 by the plain kernels). The numbers that it multiplies are rounded
+/// to whole steps, `ct_byte_steps()` of them, of the range from `low` to `high`, those outside to its ends;
+/// where the two are equal, of the range of each row (of each column, in token mixing), part by part.
 typedef struct {
   const int8_t *values;
   const float *scales;  // one for each row of the weight
@@ -126,6 +125,8 @@ void ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, f
 void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// How many numbers along depth have a range in common.
 int64_t ct_byte_group(void);
+/// In how many steps of their range numbers are rounded: 255, or 181 where products are added in 16 bits.
+int64_t ct_byte_steps(void);
 /// Bytes that a weight [rows, depth] takes as products of bytes read it.
 int64_t ct_byte_panels_size(int64_t rows, int64_t depth);
 int64_t ct_byte_tiles_size(int64_t rows, int64_t depth);
@@ -146,7 +147,10 @@ int ct_mix_columns(const CTColumnMix *mix);
 // Of tensors on the CPU in float32, permuted as they may be; what has no stride of 1 in its last dimension,
 // and all else, is left to libtorch's operators. Without gradients. 0, or -1 with `ct_last_error`.
 
-/// `y = sum of x_j * weights_j` for some terms, of shapes that broadcast.
+/// So many terms at most are added in one pass.
+#define CT_MOST_TERMS 4
+
+/// `y = sum of x_j * weights_j` for some terms, of shapes that broadcast; a null weight is 1.
 int ct_weighted_sum(const CTTensor *x, const CTTensor *weights, int32_t terms, CTTensor *y);
 /// `y = sum of mean(x_j)` over some dimensions of terms of one shape, which may stay with one position.
 int ct_sum_of_means(const CTTensor *x, int32_t terms, const int64_t *dimensions, int32_t count,

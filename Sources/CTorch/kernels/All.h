@@ -19,6 +19,7 @@ static const Kernels kernels = {
     kName,
     kPanel,
     kDepth,
+    kSteps,
     kMultipliesPairs,
     panelsSize<Singles>,
     tilesSize<Singles>,

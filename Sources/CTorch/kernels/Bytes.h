@@ -15,8 +15,8 @@
 // them in 16 bits, two lanes at once, and these sums in 32: five instructions for 64 products on AVX2,
 // against eight of float32. For a sum of four products to fit, kSteps and four neighbours' |w| are at
 // most 181, of which the square is less than 2^15; a row's scale is as large as its neighbours need. That
-// rounds activations and weights to 7.5 bits instead of 8, to which 255 steps or weights of half the
-// size would add up too, but with larger errors in all.
+// leaves 7.5 bits to activations, and to weights 7.5 mostly and 6.5 where four neighbours are the row's
+// largest. 255 steps and weights of half the size, or the other way round, would have larger errors in all.
 
 constexpr int64_t kInLane = 4 / sizeof(Weight8), kInStep = 2 * kInLane;
 constexpr int kSteps = kSumsShort ? 181 : 255;
@@ -213,8 +213,8 @@ static Range rangeOf(const float *x, int64_t count) {
 }
 
 /// Writes a group of a row [count] as integers to row `r` of a tile; what lacks to whole lanes, whose
-/// weights are zero, is any. Their range is `known`, or their own. A number that is not finite makes the range's start, and so all
-/// results, not a number.
+/// weights are zero, is any. Their range is `known`, or their own. A number that is not finite makes the
+/// range's start, and so all results, not a number.
 template <bool IsKnown>
 static Range packByteGroup(const float *x, int64_t count, Range known, int r, uint8_t *tile) {
   Range range = IsKnown ? known : rangeOf(x, count);

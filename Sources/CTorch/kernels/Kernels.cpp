@@ -179,6 +179,8 @@ void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, fl
 
 int64_t ct_byte_group(void) { return ctorch::kernels().byteGroup; }
 
+int64_t ct_byte_steps(void) { return ctorch::kernels().byteSteps; }
+
 int64_t ct_byte_panels_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().bytePanelsSize(rows, depth);
 }

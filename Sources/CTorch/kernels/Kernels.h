@@ -10,7 +10,7 @@ namespace ctorch {
 struct Kernels {
   const char *name;
   int64_t panelWidth;
-  int64_t byteGroup;
+  int64_t byteGroup, byteSteps;
   bool multipliesPairs;
   int64_t (*panelsSize)(int64_t rows, int64_t depth);
   int64_t (*tilesSize)(int64_t rows, int64_t depth);

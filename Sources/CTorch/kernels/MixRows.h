@@ -298,9 +298,13 @@ static void mlpFewRows(const CTRowMix &mix) {
   linearFewRows<Lanes>(second);
 }
 
+/// Up to so many rows reading the weights takes about as long as multiplying them.
+constexpr int64_t kFewRows = 96;
+static_assert(kFewRows <= RowTiles::kMost * kTileRows);
+
 /// Whether threads that take some rows each would read the weights too often.
 INLINE bool hasFewRows(const CTRowMix &mix) {
   int64_t threads = at::get_num_threads();
-  return threads > 1 && tileCount(mix.rows) <= RowTiles::kMost &&
+  return threads > 1 && mix.rows <= kFewRows &&
          panelCount(mix.columns) >= 2 * threads && panelCount(std::max(mix.hidden, mix.depth)) >= 2 * threads;
 }

@@ -1,26 +1,29 @@
 // Tensors that kernels read where they lie, and the sums over them; the same for all kinds of processors.
 #pragma once
 
+#include "CKernels.h"
+
 #include <cstdint>
 
 namespace ctorch {
 
 /// At most so many tensors are added, of so many dimensions.
-constexpr int kMostTerms = 4, kMostDimensions = 8;
+constexpr int kMostTerms = CT_MOST_TERMS, kMostDimensions = 8;
 
-/// Dimensions of several tensors, outermost first; those that lie in each tensor like one are one.
+/// Dimensions of several tensors, outermost first; neighbours that every tensor walks with one stride are
+/// merged.
 template <int kTensors>
 struct Dimensions {
   int rank = 0;
   int64_t sizes[kMostDimensions];
   int64_t strides[kMostDimensions][kTensors];
 
-  /// Adds a dimension inside of the others; `mostAsOne` limits what becomes one with another.
-  void add(int64_t size, const int64_t (&steps)[kTensors], int64_t mostAsOne = INT64_MAX) {
+  /// Adds a dimension inside of the others; `mostMerged` limits the size of merged ones.
+  void add(int64_t size, const int64_t (&steps)[kTensors], int64_t mostMerged = INT64_MAX) {
     if (size == 1) return;
-    bool isOne = rank > 0 && sizes[rank - 1] <= mostAsOne / size;
-    for (int i = 0; isOne && i < kTensors; ++i) isOne = strides[rank - 1][i] == steps[i] * size;
-    if (isOne) {
+    bool merges = rank > 0 && sizes[rank - 1] <= mostMerged / size;
+    for (int i = 0; merges && i < kTensors; ++i) merges = strides[rank - 1][i] == steps[i] * size;
+    if (merges) {
       sizes[rank - 1] *= size;
     } else {
       sizes[rank++] = size;

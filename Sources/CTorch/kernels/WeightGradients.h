@@ -43,9 +43,9 @@ static void addTileSums(const float *tile, int64_t depth, float *sums) {
 
 /// `G = sum of A_k B_k^T` over `segments` of K, each `depth` long. `packA(segment, start, end, block,
 /// tiles)` packs tiles [end - start][kTileRows], `kPartTile` apart; `packB(segment, start, end, column,
-/// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(tile, row, rows, panel, numbers, sums)` for each
-/// tile of the result, with the sums of its rows of A. Each number is summed in the order of K,
-/// whatever the number of threads.
+/// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(tile, row, rows,
+/// panel, numbers, sums)` for each tile of the result, with the sums of its rows of A. Each number is
+/// summed in the order of K, whatever the number of threads.
 template <typename PackA, typename PackB, typename Finish>
 INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, PackA packA,
                         PackB packB, Finish finish) {

@@ -49,7 +49,7 @@ struct ActivationHistogram {
     func edge(_ index: Int) -> Double { width * Double(index) }
     func error(_ first: Int, _ end: Int) -> Double {
       let (below, above, from, to) = (sums[first], sums[end], edge(first), edge(end))
-      let step = (to - from) / 255
+      let step = (to - from) / Double(ActivationRange.stepCount)
       let cutBelow = below.squares - 2 * from * below.sum + from * from * below.count
       let cutAbove =
         (all.squares - above.squares) - 2 * to * (all.sum - above.sum)

@@ -20,7 +20,7 @@ struct PlanGraph {
     }
     for (index, call) in recording.calls.enumerated() where call.writesInPlace {
       guard let target = call.arguments.first?.numbers.first,
-        readers(of: target) == [index], producer(of: target).map({ !isView($0) }) == true
+        readers(of: target) == [index], producer(of: target).map({ !mayShareMemory($0) }) == true
       else { return nil }
     }
   }
@@ -73,9 +73,9 @@ struct PlanGraph {
   /// A number that no tensor has.
   func unusedNumber() -> Int { (shapes.keys.max() ?? 0) + 1 }
 
-  private func isView(_ index: Int) -> Bool {
+  private func mayShareMemory(_ index: Int) -> Bool {
     guard case .call(let call)? = steps[index] else { return false }
-    return call.kinds.contains { $0?.isView == true }
+    return call.mayShareMemory
   }
 }
 

@@ -26,9 +26,11 @@ final class PlannedRun {
   /// The tensors by number: those in the arena, and while it runs those of calls.
   private var tensors: [Int: Tensor]
   /// While it runs: of tensors in memory that kernels cannot read, copies that they can.
-  private var copies: [Int: Tensor] = [:]
+  var copies: [Int: Tensor] = [:]
   /// What is not needed after a step.
   private var dropped: [[Int]] = []
+  /// What stays from run to run: the arena.
+  private var lasting: Set<Int> = []
   private let output: Int
   let weights: PackedWeights
   let precision: InferencePrecision
@@ -52,8 +54,9 @@ final class PlannedRun {
           value: value, shape: graph.shape(of: value), first: index, last: lives.end(of: value)))
     }
     tensors = PlanArena(needs).tensors
-    var indices: [Int] = []
+    var ended: [Int] = []
     for (index, step) in steps.enumerated() {
+      ended += lives.endings(at: index)
       switch step {
       case .call(let call):
         if isView(call) { continue }
@@ -67,10 +70,10 @@ final class PlannedRun {
         if route != nil { known.insert(work.count) }
         work.append(columns(step, route ?? .fused))
       }
-      indices.append(index)
+      dropped.append(ended)
+      ended = []
     }
-    let lasting = Set(tensors.keys)
-    dropped = indices.map { index in lives.endings(at: index).filter { !lasting.contains($0) } }
+    lasting = Set(tensors.keys)
   }
 
   /// Makes the result of a call now, if it is but another view of the arena.
@@ -167,7 +170,10 @@ final class PlannedRun {
     tensors[0] = input.contiguous()
     for index in work.indices {
       perform(index)
-      for number in dropped[index] { (tensors[number], copies[number]) = (nil, nil) }
+      for number in dropped[index] {
+        copies[number] = nil
+        if !lasting.contains(number) { tensors[number] = nil }
+      }
     }
     defer { (tensors[0], copies) = (nil, [:]) }
     return tensor(output).cloned()

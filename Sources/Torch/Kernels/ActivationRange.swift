@@ -1,3 +1,5 @@
+import CTorch
+
 /// The numbers from `low` to `high`, in whose equal steps activations are rounded to 8 bits: 255, or 181 where
 /// the processor adds products of bytes in 16 bits. Those outside become its ends.
 public struct ActivationRange: Codable, Hashable, Sendable {
@@ -7,7 +9,13 @@ public struct ActivationRange: Codable, Hashable, Sendable {
   public init(low: Float, high: Float) { (self.low, self.high) = (low, high) }
 
   /// Whether numbers can be rounded to steps of it.
-  public var isValid: Bool { (high - low).isFinite && (high - low) / 255 > 0 }
+  public var isValid: Bool {
+    let step = (high - low) / Float(Self.stepCount)
+    return step.isFinite && step > 0
+  }
+
+  /// Of this processor's kernels.
+  package static let stepCount = Int(ct_byte_steps())
 }
 
 /// The ranges of what the layers of a kernel multiply; nil: each row's, or column's, own as it comes.

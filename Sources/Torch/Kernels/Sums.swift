@@ -4,7 +4,7 @@ import CTorch
 /// libtorch compute. Without gradients.
 package enum Sums {
   /// So many terms are added in one pass.
-  package static let mostTerms = 4
+  package static let mostTerms = Int(CT_MOST_TERMS)
 
   /// The sum of `x * weight`, of shapes that broadcast, over the terms.
   package static func weighted(_ terms: [(x: Tensor, weight: Tensor)]) -> Tensor {
@@ -25,7 +25,7 @@ package enum Sums {
     }
   }
 
-  /// The elements of `x` in row-major order; in its memory where that can be.
+  /// The elements of `x` in row-major order; in its memory where it is contiguous.
   package static func reshaped(_ x: Tensor, _ shape: [Int]) -> Tensor {
     run("reshape", x) { result in shape.withSizes { ct_reshape(x.pointer, $0, $1, &result) } }
   }

@@ -43,7 +43,11 @@ extension PlannedRun {
     for route in routes {
       work[index] = make(route)
       perform(index)
-      let time = (0..<3).map { _ in ContinuousClock().measure { perform(index) } }.min() ?? .zero
+      let times = (0..<3).map { _ in
+        copies = [:]
+        return ContinuousClock().measure { perform(index) }
+      }
+      let time = times.min() ?? .zero
       if time < best.time * 0.96 { best = (time, route) }
     }
     return best.route
