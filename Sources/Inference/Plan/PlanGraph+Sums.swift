@@ -24,12 +24,12 @@ extension PlanGraph {
     for index in steps.indices.reversed() {
       guard let call = call(at: index), call.isFloat32 else { continue }
       if let sum = products(at: index), sum.terms.count > 2 {
-        replace(sum) { factors in
+        fuse(sum) { factors in
           let starts = stride(from: 0, to: factors.count, by: 2)
           return Sums.weighted(starts.map { (factors[$0], factors[$0 + 1]) })
         }
       } else if let (sum, mean) = means(at: index), sum.terms.count > 1 {
-        replace(sum) { Sums.means($0, mean.axes, keepDimensions: mean.keepsAxes) }
+        fuse(sum) { Sums.means($0, mean.axes, keepDimensions: mean.keepsAxes) }
       } else if let x = call.copied, let result = call.result {
         let shape = shape(of: result)
         replace(
@@ -82,7 +82,7 @@ extension PlanGraph {
   }
 
   /// Puts one call in the place of the sum's last.
-  private mutating func replace(_ sum: Sum, with run: @escaping @Sendable ([Tensor]) -> Tensor) {
+  private mutating func fuse(_ sum: Sum, into run: @escaping @Sendable ([Tensor]) -> Tensor) {
     guard let last = sum.calls.last, let result = call(at: last)?.result else { return }
     for index in sum.calls { replace(index, with: nil) }
     replace(
