@@ -237,8 +237,8 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 
 /// Calls `body(tiles)` for blocks of rows. The weights are read once for each block, so these are as large
 /// as pays: what a thread works on, `floatsInRow` for each row, is about as much as a second-level cache
-/// holds. Each thread's share of the
-/// rows is cut into as few tiles as it can be, and these are dealt to its blocks.
+/// holds. Each thread's share of the rows is cut into as few tiles as it can be, and these are dealt to its
+/// blocks.
 template <typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
   int64_t tilesAtOnce = std::clamp<int64_t>((160 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);

@@ -54,7 +54,7 @@ package enum BranchKernels {
     _ x: Tensor, norm: BranchNorm, first: BranchLinear, activation: KernelActivation,
     second: BranchLinear, scale: Tensor?, factors: Tensor?
   ) -> Tensor {
-    run("channel MLP", (x, norm, first, second, scale, factors)) { y in
+    runKernel("channel MLP", (x, norm, first, second, scale, factors)) { y in
       ct_channel_mlp(
         x.pointer, norm.operand, first.weight.pointer, first.bias?.pointer, second.weight.pointer,
         second.bias?.pointer, scale?.pointer, factors?.pointer,
@@ -67,7 +67,7 @@ package enum BranchKernels {
     _ x: Tensor, norm: BranchNorm, first: BranchLinear, activation: KernelActivation,
     second: BranchLinear, factors: Tensor?
   ) -> Tensor {
-    run("token MLP", (x, norm, first, second, factors)) { y in
+    runKernel("token MLP", (x, norm, first, second, factors)) { y in
       ct_token_mlp(
         x.pointer, norm.operand, first.weight.pointer, first.bias?.pointer, second.weight.pointer,
         second.bias?.pointer, factors?.pointer, activation.code, &y)
@@ -78,7 +78,7 @@ package enum BranchKernels {
   package static func tokenLinear(
     _ x: Tensor, norm: BranchNorm, linear: BranchLinear, scale: Tensor?, factors: Tensor?
   ) -> Tensor {
-    run("token mixing", (x, norm, linear, scale, factors)) { y in
+    runKernel("token mixing", (x, norm, linear, scale, factors)) { y in
       ct_token_linear(
         x.pointer, norm.operand, linear.weight.pointer, linear.bias?.pointer, scale?.pointer,
         factors?.pointer, &y)
@@ -91,20 +91,11 @@ package enum BranchKernels {
     _ x: Tensor, norm: BranchNorm, first: BranchLinear, activation: KernelActivation,
     gateNorm: BranchNorm, gate: BranchLinear, second: BranchLinear, factors: Tensor?
   ) -> Tensor {
-    run("gated MLP", (x, norm, first, gateNorm, gate, second, factors)) { y in
+    runKernel("gated MLP", (x, norm, first, gateNorm, gate, second, factors)) { y in
       ct_gated_mlp(
         x.pointer, norm.operand, first.weight.pointer, first.bias?.pointer, gateNorm.operand,
         gate.weight.pointer, gate.bias?.pointer, second.weight.pointer, second.bias?.pointer,
         factors?.pointer, activation.code, &y)
     }
-  }
-
-  private static func run<Operands>(
-    _ name: String, _ operands: Operands, _ body: (inout CTTensor?) -> Int32
-  ) -> Tensor {
-    var result: CTTensor?
-    let status = withExtendedLifetime(operands) { body(&result) }
-    Engine.check(status, "kernel of \(name)")
-    return Tensor(owned: result, by: name)
   }
 }

@@ -10,7 +10,7 @@ package enum Sums {
   package static func weighted(_ terms: [(x: Tensor, weight: Tensor)]) -> Tensor {
     let x = terms.map { Optional($0.x.pointer) }
     let weights = terms.map { Optional($0.weight.pointer) }
-    return run("weighted sum", terms) { ct_weighted_sum(x, weights, Int32(x.count), &$0) }
+    return runKernel("weighted sum", terms) { ct_weighted_sum(x, weights, Int32(x.count), &$0) }
   }
 
   /// The sum of the means of tensors of one shape over `dimensions`.
@@ -18,7 +18,7 @@ package enum Sums {
     _ terms: [Tensor], _ dimensions: [Int], keepDimensions: Bool = false
   ) -> Tensor {
     let x = terms.map { Optional($0.pointer) }
-    return run("sum of means", terms) { result in
+    return runKernel("sum of means", terms) { result in
       dimensions.withSizes {
         ct_sum_of_means(x, Int32(x.count), $0, $1, keepDimensions ? 1 : 0, &result)
       }
@@ -27,15 +27,6 @@ package enum Sums {
 
   /// The elements of `x` in row-major order; in its memory where it is contiguous.
   package static func reshaped(_ x: Tensor, _ shape: [Int]) -> Tensor {
-    run("reshape", x) { result in shape.withSizes { ct_reshape(x.pointer, $0, $1, &result) } }
-  }
-
-  private static func run<Operands>(
-    _ name: String, _ operands: Operands, _ body: (inout CTTensor?) -> Int32
-  ) -> Tensor {
-    var result: CTTensor?
-    let status = withExtendedLifetime(operands) { body(&result) }
-    Engine.check(status, "kernel of \(name)")
-    return Tensor(owned: result, by: name)
+    runKernel("reshape", x) { result in shape.withSizes { ct_reshape(x.pointer, $0, $1, &result) } }
   }
 }
