@@ -50,7 +50,7 @@ import Torch
   }
 
   nonisolated static let routes = Set(
-    Route.ofRows(.float32, isDouble: true) + Route.ofColumns(isDouble: true, isMoved: false)
+    Route.ofRows(.float32, isDouble: true) + Route.ofColumns(.float32, isDouble: true, isMoved: false)
   ).sorted { $0.rawValue < $1.rawValue }
 
   @Test(arguments: ["mixer_s16_224", "gmlp_s16_224", "as_mlp_tiny_224"], routes)

@@ -39,20 +39,24 @@ inline Tensor pack(MatrixPacking m, int64_t size, int64_t depth,
   return packed;
 }
 
-/// `diag(rowScale) matrix diag(columnScale)` in panels of rows or columns, for channel mixing.
-/// `depth`: K of the panels where it is more than the matrix's.
-inline Tensor panelsOfRows(const Tensor &matrix, const Tensor &rowScale = {},
+/// `diag(rowScale) matrix diag(columnScale)` in panels of rows or columns, for channel mixing, by Strassen's
+/// products or not. `depth`: K of the panels where it is more than the matrix's.
+inline Tensor panelsOfRows(bool strassen, const Tensor &matrix, const Tensor &rowScale = {},
                            const Tensor &columnScale = {}, int64_t depth = 0) {
+  const Kernels &k = kernels();
   depth = std::max(depth, matrix.size(1));
-  return pack(packing(matrix, rowScale, columnScale), kernels().panelsSize(matrix.size(0), depth),
-              depth, kernels().packPanelsOfRows);
+  return pack(packing(matrix, rowScale, columnScale),
+              (strassen ? k.strassenPanelsSize : k.panelsSize)(matrix.size(0), depth), depth,
+              strassen ? k.packStrassenPanelsOfRows : k.packPanelsOfRows);
 }
 
-inline Tensor panelsOfColumns(const Tensor &matrix, const Tensor &rowScale = {},
+inline Tensor panelsOfColumns(bool strassen, const Tensor &matrix, const Tensor &rowScale = {},
                               const Tensor &columnScale = {}, int64_t depth = 0) {
+  const Kernels &k = kernels();
   depth = std::max(depth, matrix.size(0));
-  return pack(packing(matrix, rowScale, columnScale), kernels().panelsSize(matrix.size(1), depth),
-              depth, kernels().packPanelsOfColumns);
+  return pack(packing(matrix, rowScale, columnScale),
+              (strassen ? k.strassenPanelsSize : k.panelsSize)(matrix.size(1), depth), depth,
+              strassen ? k.packStrassenPanelsOfColumns : k.packPanelsOfColumns);
 }
 
 /// A matrix in tiles of rows or columns, for token mixing.
@@ -156,7 +160,7 @@ struct LinearGradients {
   Tensor weight, bias, gain, shift, scale;
 };
 
-LinearGradients linearGradients(const Tensor &a, const Tensor &b, int64_t bStride,
+LinearGradients linearGradients(bool strassen, const Tensor &a, const Tensor &b, int64_t bStride,
                                 const Tensor &weight, const Tensor &bias, const Norm &norm,
                                 const Tensor &moments, const Tensor &scale);
 

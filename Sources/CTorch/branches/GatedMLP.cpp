@@ -24,6 +24,7 @@ struct GatedMLP {
   Tensor w2, b2;           // [C, F / 2], [C]
   Tensor factors;          // [B]
   CTActivation activation;
+  bool strassen;           // what mixes channels is multiplied by Strassen's products
 
   int64_t batch() const { return x.size(0); }
   int64_t tokens() const { return x.size(1); }
@@ -42,14 +43,15 @@ struct GatedMLP {
   /// Also writes h [B, S, F], g [B, S, F / 2] and moments [B S, 2] where they are defined.
   Tensor forward(const Tensor &h, const Tensor &g, const Tensor &moments,
                  const Tensor &gateMoments) const {
-    Tensor hiddenWeight = panelsOfRows(w1, {}, norm.gain), hiddenBias = foldedBias(b1, w1, norm.shift);
+    Tensor hiddenWeight = panelsOfRows(strassen, w1, {}, norm.gain);
+    Tensor hiddenBias = foldedBias(b1, w1, norm.shift);
     Tensor activated = at::empty({batch(), tokens(), hidden()}, at::kFloat);
     float *u = write(activated), *v = u + width();
     kernels().mixRows({
         .rows = rows(), .depth = channels(), .columns = hidden(), .x = read(x),
         .xStride = channels(), .normalizes = norm.normalizes,
         .epsilon = static_cast<float>(norm.epsilon), .weight = read(hiddenWeight),
-        .bias = read(hiddenBias), .activation = activation, .y = u, .yStride = hidden(),
+        .strassen = strassen, .bias = read(hiddenBias), .activation = activation, .y = u, .yStride = hidden(),
         .moments = write(moments), .preactivation = write(h), .preactivationStride = hidden(),
     });
     Tensor gateWeight = tilesOfRows(w);
@@ -62,10 +64,10 @@ struct GatedMLP {
         .gateBatchStride = stride, .gateStride = hidden(), .y = u, .yBatchStride = stride,
         .yStride = hidden(), .moments = write(gateMoments), .ungated = write(g),
     });
-    Tensor y = at::empty_like(x), weight = panelsOfRows(w2), bias = foldedBias(b2, w2, {});
+    Tensor y = at::empty_like(x), weight = panelsOfRows(strassen, w2), bias = foldedBias(b2, w2, {});
     kernels().mixRows({
         .rows = rows(), .depth = width(), .columns = channels(), .x = u, .xStride = hidden(),
-        .weight = read(weight), .bias = read(bias), .residual = read(x),
+        .weight = read(weight), .strassen = strassen, .bias = read(bias), .residual = read(x),
         .residualStride = channels(), .y = write(y), .yStride = channels(),
         .factors = read(factors), .rowsOfFactor = tokens(),
     });
@@ -78,10 +80,10 @@ struct GatedMLP {
     Tensor dh = at::empty_like(h), dg = at::empty_like(g), p = at::empty_like(g);
     kernels().gateGradients({
         .rows = rows(), .columns = channels(), .width = width(), .dy = read(branch),
-        .weight = read(panelsOfColumns(w2)), .h = read(h), .activation = activation, .g = read(g),
+        .strassen = strassen, .weight = read(panelsOfColumns(strassen, w2)), .h = read(h), .activation = activation, .g = read(g),
         .p = write(p), .dg = write(dg), .dh = write(dh),
     });
-    auto second = linearGradients(branch, p, width(), w2, b2, {}, {}, {});
+    auto second = linearGradients(strassen, branch, p, width(), w2, b2, {}, {}, {});
     Tensor m = p;  // no longer needed: first dm, then m
     kernels().columnGradients({
         .batch = batch(), .tokens = tokens(), .channels = width(), .rows = tokens(),
@@ -103,11 +105,12 @@ struct GatedMLP {
     dg = p = m = Tensor();
     Tensor dx = at::empty_like(x);
     kernels().rowGradients({
-        .rows = rows(), .hidden = hidden(), .depth = channels(), .dh = write(dh),
-        .hiddenWeight = read(panelsOfColumns(w1, {}, norm.gain, padded(hidden()))), .x = read(x),
-        .moments = read(moments), .residual = read(dy), .dx = write(dx),
+        .rows = rows(), .hidden = hidden(), .depth = channels(), .strassen = strassen,
+        .dh = write(dh),
+        .hiddenWeight = read(panelsOfColumns(strassen, w1, {}, norm.gain, padded(hidden()))),
+        .x = read(x), .moments = read(moments), .residual = read(dy), .dx = write(dx),
     });
-    auto first = linearGradients(dh, x, channels(), w1, b1, norm, moments, {});
+    auto first = linearGradients(strassen, dh, x, channels(), w1, b1, norm, moments, {});
     return {dx, first.gain, first.shift, first.weight, first.bias, dGateGain, dGateShift,
             isWanted(w) ? dW : Tensor(), isWanted(b) ? db : Tensor(), second.weight, second.bias};
   }
@@ -117,10 +120,10 @@ struct GatedMLPFunction : torch::autograd::Function<GatedMLPFunction> {
   static Tensor forward(AutogradContext *context, Tensor x, Maybe gain, Maybe shift, Tensor w1,
                         Maybe b1, Tensor gateGain, Tensor gateShift, Tensor w, Maybe b, Tensor w2,
                         Maybe b2, Maybe factors, bool normalizes, double epsilon, double gateEpsilon,
-                        int64_t activation) {
+                        int64_t activation, bool strassen) {
     GatedMLP mlp = {x, {orNone(gain), orNone(shift), normalizes, epsilon}, w1, orNone(b1),
                     {gateGain, gateShift, true, gateEpsilon}, w, orNone(b), w2, orNone(b2),
-                    orNone(factors), static_cast<CTActivation>(activation)};
+                    orNone(factors), static_cast<CTActivation>(activation), strassen};
     Tensor h = at::empty({mlp.batch(), mlp.tokens(), mlp.hidden()}, at::kFloat), moments;
     Tensor g = at::empty({mlp.batch(), mlp.tokens(), mlp.width()}, at::kFloat);
     if (normalizes) moments = at::empty({mlp.rows(), 2}, at::kFloat);
@@ -131,6 +134,7 @@ struct GatedMLPFunction : torch::autograd::Function<GatedMLPFunction> {
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["gateEpsilon"] = gateEpsilon;
     context->saved_data["activation"] = activation;
+    context->saved_data["strassen"] = strassen;
     return mlp.forward(h, g, moments, gateMoments);
   }
 
@@ -140,12 +144,12 @@ struct GatedMLPFunction : torch::autograd::Function<GatedMLPFunction> {
     GatedMLP mlp = {
         s[0], {s[1], s[2], data["normalizes"].toBool(), data["epsilon"].toDouble()}, s[3], s[4],
         {s[5], s[6], true, data["gateEpsilon"].toDouble()}, s[7], s[8], s[9], s[10], s[11],
-        static_cast<CTActivation>(data["activation"].toInt())};
+        static_cast<CTActivation>(data["activation"].toInt()), data["strassen"].toBool()};
     auto found = at::GradMode::is_enabled()
                      ? recordedGradients({s.begin(), s.begin() + 12}, gradients[0],
                                          [&] { return mlp.plain(); })
                      : mlp.backward(gradients[0].contiguous(), s[12], s[13], s[14], s[15]);
-    found.resize(16);
+    found.resize(17);
     return found;
   }
 };
@@ -155,12 +159,13 @@ struct GatedMLPFunction : torch::autograd::Function<GatedMLPFunction> {
 
 int ct_gated_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTNorm gateNorm,
                  CTTensor gateWeight, CTTensor gateBias, CTTensor w2, CTTensor b2, CTTensor factors,
-                 CTActivation activation, CTTensor *y) {
+                 CTActivation activation, int32_t strassen, CTTensor *y) {
   using namespace ctorch;
   return catching([&] {
     Norm n = ctorch::norm(norm), gn = ctorch::norm(gateNorm);
     GatedMLP mlp = {borrow(x).contiguous(), n, borrow(w1), borrow(b1), gn, borrow(gateWeight),
-                    borrow(gateBias), borrow(w2), borrow(b2), borrow(factors), activation};
+                    borrow(gateBias), borrow(w2), borrow(b2), borrow(factors), activation,
+                    strassen != 0};
     if (!isRecorded({mlp.x, n.gain, n.shift, mlp.w1, mlp.b1, gn.gain, gn.shift, mlp.w, mlp.b, mlp.w2,
                      mlp.b2})) {
       *y = give(mlp.forward({}, {}, {}, {}));
@@ -169,7 +174,7 @@ int ct_gated_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTNorm gateN
     *y = give(GatedMLPFunction::apply(
         mlp.x, maybe(n.gain), maybe(n.shift), mlp.w1, maybe(mlp.b1), gn.gain, gn.shift, mlp.w,
         maybe(mlp.b), mlp.w2, maybe(mlp.b2), maybe(mlp.factors), n.normalizes, n.epsilon, gn.epsilon,
-        static_cast<int64_t>(activation)));
+        static_cast<int64_t>(activation), mlp.strassen));
   });
 }
 

@@ -42,6 +42,7 @@ typedef struct {
   const float *weight;        // packed by ct_pack_panels, [columns, depth or padded hidden]
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
   bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_panels
+  bool strassen;              // hiddenWeight and weight are packed by ct_pack_strassen_panels
   const float *bias;          // [padded columns] or null
   CTActivation activation;
   const float *gate;          // [rows, columns] or null
@@ -84,6 +85,7 @@ typedef struct {
   const float *weight;        // packed by ct_pack_tiles, [rows, tokens or hidden]
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
   bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_tiles
+  bool strassen;              // hiddenWeight and weight are packed by ct_pack_strassen_tiles
   const float *bias;          // [rows] or null
   CTActivation activation;
   const float *resultScale;   // [channels] or null
@@ -112,6 +114,11 @@ int64_t ct_tiles_size(int64_t rows, int64_t depth);
 void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Packs a row-major weight [rows, depth] for token mixing.
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// The same for Strassen's products: seven halves of sums in the place of four, an eighth less to multiply.
+int64_t ct_strassen_panels_size(int64_t rows, int64_t depth);
+int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth);
+void ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+void ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Whether the processor has an instruction for products of bfloat16. Without it kernels compute them
 /// nevertheless, more slowly than in float32.
 bool ct_has_bfloat16_products(void);
@@ -161,8 +168,9 @@ int ct_reshape(CTTensor x, const int64_t *shape, int32_t rank, CTTensor *y);
 // MARK: Residual branches with gradients
 //
 // Each is one function for autograd, whose forward and backward pass are kernels. Tensors are float32
-// on the CPU, as `ct_has_kernels` tells; null where a part is left out. The result is a new tensor,
-// also recorded. 0, or -1 with `ct_last_error`.
+// on the CPU, as `ct_has_kernels` tells; null where a part is left out; layers over channels multiply by
+// Strassen's products where `strassen` is not 0. The result is a new tensor, also recorded. 0, or -1 with
+// `ct_last_error`.
 
 /// `gain * n(x) + shift` for each channel, where n normalises the last dimension, or leaves it.
 typedef struct {
@@ -178,7 +186,8 @@ int ct_has_kernels(const CTTensor *tensors, int32_t count);
 /// `y = x + factors * scale * (W2 activation(W1 norm(x) + b1) + b2)`: x [B, ..., C], W1 [F, C],
 /// W2 [C, F], scale [C], factors [B].
 int ct_channel_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTTensor w2, CTTensor b2,
-                   CTTensor scale, CTTensor factors, CTActivation activation, CTTensor *y);
+                   CTTensor scale, CTTensor factors, CTActivation activation, int32_t strassen,
+                   CTTensor *y);
 /// The same over tokens, for each channel: x [B, S, C], W1 [T, S], W2 [S, T]; without scale.
 int ct_token_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTTensor w2, CTTensor b2,
                  CTTensor factors, CTActivation activation, CTTensor *y);
@@ -189,7 +198,7 @@ int ct_token_linear(CTTensor x, CTNorm norm, CTTensor weight, CTTensor bias, CTT
 /// x [B, S, C], W1 [F, C], W [S, S] over tokens, W2 [C, F / 2].
 int ct_gated_mlp(CTTensor x, CTNorm norm, CTTensor w1, CTTensor b1, CTNorm gateNorm,
                  CTTensor gateWeight, CTTensor gateBias, CTTensor w2, CTTensor b2, CTTensor factors,
-                 CTActivation activation, CTTensor *y);
+                 CTActivation activation, int32_t strassen, CTTensor *y);
 
 #ifdef __cplusplus
 }

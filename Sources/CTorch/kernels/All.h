@@ -2,6 +2,7 @@
 #include "Simd.h"
 #include "Lanes.h"
 #include "Product.h"
+#include "Strassen.h"
 #include "Packing.h"
 #include "Bytes.h"
 #include "MixRows.h"
@@ -24,9 +25,15 @@ static const Kernels kernels = {
     panelsSize<Singles>,
     tilesSize<Singles>,
     packPanelsOfRows<Singles>,
-    packPanelsOfColumns,
+    packPanelsOfColumns<Singles>,
     packTilesOfRows<Singles>,
-    packTilesOfColumns,
+    packTilesOfColumns<Singles>,
+    panelsSize<Strassen>,
+    packPanelsOfRows<Strassen>,
+    packPanelsOfColumns<Strassen>,
+    tilesSize<Strassen>,
+    packTilesOfRows<Strassen>,
+    packTilesOfColumns<Strassen>,
     panelsSize<Pairs>,
     tilesSize<Pairs>,
     packPanelsOfRows<Pairs>,

@@ -1,58 +1,63 @@
 // The backward pass of token mixing down to its norm; the formulas stand in Training.h.
 // No include guard: included once for each kind of processor, after MixColumns.h.
 
+template <typename Lanes>
 static void columnGradients(const ColumnGradients &g) {
-  int64_t panels = panelCount(g.channels);
-  parallelFor(g.batch * panels, [&](int64_t task) {
-    int64_t matrix = task / panels, column = task % panels * kPanel;
+  int64_t groups = columnGroupCount<Lanes>(g.channels);
+  parallelFor(g.batch * groups, [&](int64_t task) {
+    int64_t matrix = task / groups;
+    ColumnGroup group = columnGroup<Lanes>(g.channels, task % groups);
     Scratch &scratch = Scratch::ofThread();
-    auto read = [&](const float *rows, int64_t row, int half) {
-      int64_t c = column + half;
-      return c < g.channels ? loadUpTo(rows + row * g.channels + c, g.channels - c) : splat(0);
-    };
-    auto write = [&](float *rows, int64_t row, int half, Vec v) {
-      int64_t c = column + half;
-      storeUpTo(rows + row * g.channels + c, v, g.channels - c);
-    };
-    float *panel = scratch.floats(0, g.rows * kPanel);
-    float *results = scratch.floats(1, g.tokens * kPanel);
-    for (int64_t s = 0; s < g.rows; ++s) {
-      for (int half = 0; half < kPanel; half += kWidth) {
-        store(panel + s * kPanel + half, read(g.dy + matrix * g.rows * g.channels, s, half));
+    PanelNumbers numbers = panelNumbers(scratch.floats(0, numbersSize<Lanes>(g.rows)), g.rows);
+    PanelNumbers results = panelNumbers(scratch.floats(1, numbersSize<Lanes>(g.tokens)), g.tokens);
+    for (int64_t p = 0; p < group.panels; ++p) {
+      int64_t column = group.column + p * kPanel;
+      const float *dy = g.dy + matrix * g.rows * g.channels + column;
+      for (int64_t s = 0; s < g.rows; ++s) {
+        store(numbers.numbers + p * numbers.stride + s * kPanel,
+              loadUpTo<Wide>(dy + s * g.channels, g.channels - column));
       }
     }
-    const float *weight = g.weight;
+    auto pack = [&](int64_t depth) {
+      return packLanes<Lanes>(numbers, depth, group.panels, scratch.floats(5, lanesSize<Lanes>(depth)));
+    };
+    const float *lanes = pack(g.rows), *weight = g.weight;
     int64_t depth = g.rows;
     if (g.hidden > 0) {
-      float *hidden = scratch.floats(2, g.hidden * kPanel);
-      int64_t offset = task * g.hidden * kPanel;
-      multiplyPanel(g.weight, g.hidden, g.rows, panel, g.channels - column, hidden, [](int64_t, int) {},
-                    [&](int64_t first, int rows, float *tile) {
-                      for (int r = 0; r < rows; ++r) {
-                        float *p = tile + r * kPanel;
-                        int64_t at = offset + (first + r) * kPanel;
-                        Activated<Wide> a = activateWithSlope(g.activation, load<Wide>(g.h + at));
-                        Wide dh = load<Wide>(p) * a.slope;
-                        store(p, dh);
-                        store(g.dh + at, dh);
-                        store(g.activated + at, a.value);
-                      }
-                    });
-      panel = hidden;
+      PanelNumbers hidden = panelNumbers(scratch.floats(2, numbersSize<Lanes>(g.hidden)), g.hidden);
+      int64_t panel = matrix * panelCount(g.channels) + group.column / kPanel;
+      multiplyPanels<Lanes>(
+          g.weight, g.hidden, g.rows, lanes, group, hidden, [](int64_t, int, int64_t) {},
+          [&](int64_t first, int rows, int64_t p, float *tile) {
+            for (int r = 0; r < rows; ++r) {
+              int64_t at = ((panel + p) * g.hidden + first + r) * kPanel;
+              Activated<Wide> a = activateWithSlope(g.activation, load<Wide>(g.h + at));
+              Wide dh = load<Wide>(tile + r * kPanel) * a.slope;
+              store(tile + r * kPanel, dh);
+              store(g.dh + at, dh);
+              store(g.activated + at, a.value);
+            }
+          });
+      numbers = hidden;
       depth = g.hidden;
       weight = g.hiddenWeight;
+      lanes = pack(depth);
     }
-    float *dn = g.dn + matrix * g.tokens * g.channels;
-    multiplyPanel(weight, g.tokens, depth, panel, g.channels - column, results,
-                  [&](int64_t first, int rows) {
-                    fetch(dn + first * g.channels + column, g.channels, rows);
-                  },
-                  [&](int64_t first, int rows, const float *tile) {
-                    for (int r = 0; r < rows; ++r) {
-                      for (int half = 0; half < kPanel; half += kWidth) {
-                        write(dn, first + r, half, load(tile + r * kPanel + half));
-                      }
-                    }
-                  });
+    float *dn = g.dn + matrix * g.tokens * g.channels + group.column;
+    multiplyPanels<Lanes>(
+        weight, g.tokens, depth, lanes, group, results,
+        [&](int64_t first, int rows, int64_t p) {
+          fetch(dn + first * g.channels + p * kPanel, g.channels, rows);
+        },
+        [&](int64_t first, int rows, int64_t p, const float *tile) {
+          for (int r = 0; r < rows; ++r) {
+            storeUpTo(dn + (first + r) * g.channels + p * kPanel, load<Wide>(tile + r * kPanel),
+                      group.columns - p * kPanel);
+          }
+        });
   });
+}
+
+static void columnGradients(const ColumnGradients &g) {
+  g.strassen ? columnGradients<Strassen>(g) : columnGradients<Singles>(g);
 }

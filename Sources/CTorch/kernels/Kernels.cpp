@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -157,6 +159,22 @@ void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *pac
 
 void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
   ctorch::kernels().packTilesOfRows(packing(weight, rows, depth, packed));
+}
+
+int64_t ct_strassen_panels_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().strassenPanelsSize(rows, depth);
+}
+
+int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth) {
+  return ctorch::kernels().strassenTilesSize(rows, depth);
+}
+
+void ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packStrassenPanelsOfRows(packing(weight, rows, depth, packed));
+}
+
+void ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  ctorch::kernels().packStrassenTilesOfRows(packing(weight, rows, depth, packed));
 }
 
 bool ct_has_bfloat16_products(void) { return ctorch::kernels().multipliesPairs; }

@@ -18,6 +18,12 @@ struct Kernels {
   void (*packPanelsOfColumns)(const MatrixPacking &);
   void (*packTilesOfRows)(const MatrixPacking &);
   void (*packTilesOfColumns)(const MatrixPacking &);
+  int64_t (*strassenPanelsSize)(int64_t rows, int64_t depth);
+  void (*packStrassenPanelsOfRows)(const MatrixPacking &);
+  void (*packStrassenPanelsOfColumns)(const MatrixPacking &);
+  int64_t (*strassenTilesSize)(int64_t rows, int64_t depth);
+  void (*packStrassenTilesOfRows)(const MatrixPacking &);
+  void (*packStrassenTilesOfColumns)(const MatrixPacking &);
   int64_t (*pairPanelsSize)(int64_t rows, int64_t depth);
   int64_t (*pairTilesSize)(int64_t rows, int64_t depth);
   void (*packPairPanels)(const MatrixPacking &);

@@ -14,6 +14,7 @@ INLINE Vec leading(Vec v, int64_t count) {
 /// One number.
 struct Singles {
   static constexpr int64_t kNumbers = 1;
+  static constexpr int kGroup = 1;
 
   /// sum + x y
   INLINE Vec add(Vec sum, Vec x, Vec y) { return fma(x, y, sum); }
@@ -28,6 +29,7 @@ struct Singles {
 /// zero.
 struct Pairs {
   static constexpr int64_t kNumbers = 2;
+  static constexpr int kGroup = 1;
 
   /// sum + x . y
   INLINE Vec add(Vec sum, Vec x, Vec y) { return addPairs(sum, x, y); }

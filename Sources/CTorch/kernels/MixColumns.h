@@ -17,26 +17,116 @@ struct RowPart {
   int64_t part = 0, parts = 1;
 };
 
-/// `results` [rows][kPanel] = W . panel, for W packed in tiles [lanes][kTileRows] and a panel of which only
-/// the first `columns` matter if these are fewer than it has; calls `prepare(first row, rows)` before
-/// and `finish(first row, rows, tile)` after the last product of each tile.
-template <typename Lanes = Singles, typename Prepare, typename Finish>
-INLINE void multiplyPanel(const float *weight, int64_t rows, int64_t lanes, const float *panel,
-                          int64_t columns, float *results, Prepare prepare, Finish finish,
-                          RowPart of = {}) {
-  int64_t count = tileCount(rows), parts = (lanes + kDepth - 1) / kDepth;
-  int64_t firstTile = count * of.part / of.parts, endTile = count * (of.part + 1) / of.parts;
+/// A panel of columns that a product takes, or two for `Strassen`, and how many columns matter in them.
+struct ColumnGroup {
+  int64_t column, panels, columns;
+};
+
+/// How many groups `columns` columns make. Where the last of two panels has so few that a narrow product does,
+/// both stay single, which costs less than seven whole products.
+template <typename Lanes>
+INLINE int64_t columnGroupCount(int64_t columns) {
+  int64_t panels = panelCount(columns), last = columns - (panels - 1) * kPanel;
+  if (!isStrassen<Lanes>) return panels;
+  return panels % 2 == 0 && last <= kWidth ? panels / 2 + 1 : (panels + 1) / 2;
+}
+
+template <typename Lanes>
+INLINE ColumnGroup columnGroup(int64_t columns, int64_t i) {
+  int64_t panels = panelCount(columns), count = columnGroupCount<Lanes>(columns);
+  // Groups of two come first; a panel more than groups is one of them.
+  int64_t pairs = panels - count, first = std::min(i, pairs) * 2 + std::max<int64_t>(i - pairs, 0);
+  int64_t column = first * kPanel, here = i < pairs ? 2 : 1;
+  return {column, here, std::min(columns - column, here * kPanel)};
+}
+
+/// Numbers [panels of the group][depth][kPanel], each panel `stride` floats from the last.
+struct PanelNumbers {
+  float *numbers;
+  int64_t stride;
+};
+
+/// Room for numbers with `depth` rows, and a tile more behind them.
+template <typename Lanes>
+INLINE int64_t numbersSize(int64_t depth) { return Lanes::kGroup * (depth + kTileRows) * kPanel; }
+
+INLINE PanelNumbers panelNumbers(float *memory, int64_t depth) {
+  return {memory, (depth + kTileRows) * kPanel};
+}
+
+/// Room for what products read in the place of numbers.
+template <typename Lanes>
+INLINE int64_t lanesSize(int64_t depth) {
+  if (isStrassen<Lanes>) return kSums * halfOf(depth) * kPanel;
+  return Lanes::kNumbers > 1 ? laneCount<Lanes>(depth) * kPanel : 0;
+}
+
+/// Numbers as products read them; `lanes` has room for that.
+template <typename Lanes>
+INLINE const float *packLanes(const PanelNumbers &of, int64_t depth, int64_t panels, float *lanes) {
+  if constexpr (isStrassen<Lanes>) {
+    sumPanels(of.numbers, panels > 1 ? of.numbers + of.stride : nullptr, depth, lanes,
+              halfOf(depth) * kPanel);
+  } else if constexpr (Lanes::kNumbers > 1) {
+    packPairs(of.numbers, depth, lanes);
+  } else {
+    return of.numbers;
+  }
+  return lanes;
+}
+
+/// How many tiles of rows of results `Strassen` computes at once, so that they stay in the first cache.
+constexpr int64_t kRowTilesAtOnce = 16;
+
+/// `results` [rows][kPanel] = W . panel, for W packed in tiles and each panel of the group; calls
+/// `prepare(first row, rows, panel)` before and `finish(first row, rows, panel, tile)` after the last product
+/// of each tile.
+template <typename Lanes, typename Prepare, typename Finish>
+INLINE void multiplyPanels(const float *weight, int64_t rows, int64_t depth, const float *panel,
+                           const ColumnGroup &group, PanelNumbers results, Prepare prepare,
+                           Finish finish, RowPart of = {}) {
+  constexpr int kGroup = Lanes::kGroup;
+  int64_t count = tileCount(rows, kGroup), groups = count / kGroup;
+  int64_t firstTile = groups * of.part / of.parts * kGroup;
+  int64_t endTile = groups * (of.part + 1) / of.parts * kGroup;
+  int64_t lanes = isStrassen<Lanes> ? halfOf(depth) : laneCount<Lanes>(depth);
+  int64_t parts = (lanes + kDepth - 1) / kDepth;
+  auto start = [&](int64_t i) { return tileStart(rows, count, i, kGroup); };
+  auto height = [&](int64_t i) { return static_cast<int>(start(i + 1) - start(i)); };
+  auto result = [&](int64_t i, int64_t p) { return results.numbers + p * results.stride + start(i) * kPanel; };
   for (int64_t part = 0; part < parts; ++part) {
-    int64_t start = lanes * part / parts, end = lanes * (part + 1) / parts;
-    for (int64_t i = firstTile; i < endTile; ++i) {
-      int64_t first = tileStart(rows, count, i);
-      int height = static_cast<int>(tileStart(rows, count, i + 1) - first);
-      float *tile = results + first * kPanel;
-      if (part + 1 == parts) prepare(first, height);
-      productOf<Lanes>(height, columns)(weight + (i * lanes + start) * kTileRows,
-                                        panel + start * kPanel, end - start, tile, part > 0,
-                                        weight + (i * lanes + end) * kTileRows);
-      if (part + 1 == parts) finish(first, height, tile);
+    int64_t begin = lanes * part / parts, end = lanes * (part + 1) / parts;
+    bool isLast = part + 1 == parts;
+    if constexpr (isStrassen<Lanes>) {
+      int64_t stride = tileStride(lanes);
+      for (int64_t block = firstTile; block < endTile; block += kRowTilesAtOnce) {
+        int64_t blockEnd = std::min(endTile, block + kRowTilesAtOnce);
+        for (int64_t i = block; i < blockEnd && isLast; ++i) {
+          for (int64_t p = 0; p < group.panels; ++p) prepare(start(i), height(i), p);
+        }
+        for (const StrassenStep &step : strassenSteps(group.panels)) {
+          for (int64_t i = block; i < blockEnd; i += 2) {
+            const float *tile = weight + (i / 2 * kSums + step.m) * stride;
+            auto target = [&](int which) { return result(i + which / 2, which % 2); };
+            productOf(step, height(i), group.columns)(
+                tile + begin * kTileRows, panel + (step.m * lanes + begin) * kPanel, end - begin,
+                target(step.first), part > 0 || !step.beginsFirst, target(step.second),
+                part > 0 || !step.beginsSecond, tile + 2 * kSums * stride + begin * kTileRows);
+          }
+        }
+        for (int64_t i = block; i < blockEnd && isLast; ++i) {
+          for (int64_t p = 0; p < group.panels; ++p) finish(start(i), height(i), p, result(i, p));
+        }
+      }
+    } else {
+      for (int64_t i = firstTile; i < endTile; ++i) {
+        if (isLast) prepare(start(i), height(i), 0);
+        productOf<Lanes>(height(i), group.columns)(weight + (i * lanes + begin) * kTileRows,
+                                                   panel + begin * kPanel, end - begin,
+                                                   result(i, 0), part > 0, nullptr, false,
+                                                   weight + (i * lanes + end) * kTileRows);
+        if (isLast) finish(start(i), height(i), 0, result(i, 0));
+      }
     }
   }
 }
@@ -90,69 +180,70 @@ static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t 
   }
 }
 
-/// kPanel columns of one matrix, packed as numbers [depth][kPanel], as pairs too if those are not null.
+/// A group of columns of one matrix, packed as numbers, and as what products read if that is not null.
 struct PackedColumns {
-  int64_t matrix, column;
-  const float *numbers, *pairs;
+  int64_t matrix;
+  ColumnGroup group;
+  PanelNumbers numbers;
+  const float *lanes;
 };
 
-/// A layer on packed columns: `results` [rows][kPanel], all of them where it is of bytes.
-template <typename Prepare, typename Finish>
-INLINE void layerOfColumns(const CTColumnMix &mix, const float *weight, const CTByteWeight &bytes,
-                           int64_t rows, int64_t depth, const PackedColumns &of, float *results,
-                           Scratch &scratch, RowPart part, Prepare prepare, Finish finish) {
-  int64_t columns = mix.channels - of.column;
+/// A layer on packed columns: all results where it is of bytes.
+template <typename Lanes, typename Prepare, typename Finish>
+INLINE void layerOfColumns(const float *weight, const CTByteWeight &bytes, int64_t rows, int64_t depth,
+                           const PackedColumns &of, const PanelNumbers &results, Scratch &scratch,
+                           RowPart part, Prepare prepare, Finish finish) {
   if (bytes.values) {
     BytePanel packed = bytePanel(scratch, 5, depth);
-    packBytePanel(of.numbers, depth, bytes, packed);
-    multiplyBytePanel(bytes, rows, depth, packed, results, finish);
-  } else if (mix.bfloat16) {
-    int64_t lanes = laneCount<Pairs>(depth);
-    const float *pairs = of.pairs;
-    if (pairs == nullptr) {
-      float *own = scratch.floats(5, lanes * kPanel);
-      packPairs(of.numbers, depth, own);
-      pairs = own;
-    }
-    multiplyPanel<Pairs>(weight, rows, lanes, pairs, columns, results, prepare, finish, part);
-  } else {
-    multiplyPanel(weight, rows, depth, of.numbers, columns, results, prepare, finish, part);
+    packBytePanel(of.numbers.numbers, depth, bytes, packed);
+    multiplyBytePanel(bytes, rows, depth, packed, results.numbers,
+                      [&](int64_t first, int height, float *tile) { finish(first, height, 0, tile); });
+    return;
   }
+  const float *lanes = of.lanes;
+  if (lanes == nullptr) {
+    lanes = packLanes<Lanes>(of.numbers, depth, of.group.panels,
+                             scratch.floats(5, lanesSize<Lanes>(depth)));
+  }
+  multiplyPanels<Lanes>(weight, rows, depth, lanes, of.group, results, prepare, finish, part);
 }
 
-/// A part of the hidden numbers [hidden][kPanel] of some columns.
-static void hideColumns(const CTColumnMix &mix, const PackedColumns &of, float *hidden,
+/// A part of the hidden numbers of some columns.
+template <typename Lanes>
+static void hideColumns(const CTColumnMix &mix, const PackedColumns &of, const PanelNumbers &hidden,
                         Scratch &scratch, RowPart part = {}) {
-  layerOfColumns(
-      mix, mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, of, hidden, scratch, part,
-      [](int64_t, int) {},
-      [&](int64_t first, int rows, float *tile) {
-        finishHidden(mix, of.matrix, first, rows, of.column, tile);
+  layerOfColumns<Lanes>(
+      mix.hiddenWeight, mix.hiddenBytes, mix.hidden, mix.tokens, of, hidden, scratch, part,
+      [](int64_t, int, int64_t) {},
+      [&](int64_t first, int rows, int64_t panel, float *tile) {
+        finishHidden(mix, of.matrix, first, rows, of.group.column + panel * kPanel, tile);
       });
 }
 
 /// A part of the results of some columns, which are the hidden ones if there is a hidden layer.
+template <typename Lanes>
 static void finishColumns(const CTColumnMix &mix, const PackedColumns &of, Scratch &scratch,
                           RowPart part = {}) {
-  layerOfColumns(
-      mix, mix.weight, mix.weightBytes, mix.rows, mix.hidden > 0 ? mix.hidden : mix.tokens, of,
-      scratch.floats(1, mix.rows * kPanel), scratch, part,
-      [&](int64_t first, int rows) { fetchColumns(mix, of.matrix, first, rows, of.column); },
-      [&](int64_t first, int rows, const float *tile) {
-        finishTileOfColumns(mix, of.matrix, first, rows, of.column, tile);
+  layerOfColumns<Lanes>(
+      mix.weight, mix.weightBytes, mix.rows, mix.hidden > 0 ? mix.hidden : mix.tokens, of,
+      panelNumbers(scratch.floats(1, numbersSize<Lanes>(mix.rows)), mix.rows), scratch, part,
+      [&](int64_t first, int rows, int64_t panel) {
+        fetchColumns(mix, of.matrix, first, rows, of.group.column + panel * kPanel);
+      },
+      [&](int64_t first, int rows, int64_t panel, const float *tile) {
+        finishTileOfColumns(mix, of.matrix, first, rows, of.group.column + panel * kPanel, tile);
       });
 }
 
-/// All results of a panel [tokens][kPanel] of columns.
-static void mixPanel(const CTColumnMix &mix, int64_t matrix, int64_t column, const float *panel,
-                     Scratch &scratch) {
-  PackedColumns of = {matrix, column, panel, nullptr};
+/// All results of packed columns.
+template <typename Lanes>
+static void mixGroup(const CTColumnMix &mix, PackedColumns of, Scratch &scratch) {
   if (mix.hidden > 0) {
-    float *hidden = scratch.floats(2, mix.hidden * kPanel);
-    hideColumns(mix, of, hidden, scratch);
+    PanelNumbers hidden = panelNumbers(scratch.floats(2, numbersSize<Lanes>(mix.hidden)), mix.hidden);
+    hideColumns<Lanes>(mix, of, hidden, scratch);
     of.numbers = hidden;
   }
-  finishColumns(mix, of, scratch);
+  finishColumns<Lanes>(mix, of, scratch);
 }
 
 /// Mean and scale of a whole matrix, from those of its rows: the mean of the rows' means, and the mean
@@ -170,14 +261,25 @@ static void combineMoments(const CTColumnMix &mix, Moments *of) {
   std::fill(of, of + mix.tokens, Moments{static_cast<float>(mean), scale});
 }
 
+template <typename Lanes>
 static void mixColumns(const CTColumnMix &mix) {
-  int64_t panels = panelCount(mix.channels), threads = at::get_num_threads();
+  int64_t groups = columnGroupCount<Lanes>(mix.channels), threads = at::get_num_threads();
   bool normalizes = mix.normalization != CT_NO_NORM;
   bool combines = mix.normalization == CT_MATRIX_NORM;
   auto rowMoments = [&](int64_t matrix, int64_t s) {
     const float *x = mix.x + matrix * mix.xBatchStride;
     return moments(x + s * mix.xStride, mix.channels, combines ? 0 : mix.epsilon);
   };
+  auto pack = [&](int64_t matrix, const Moments *of, int64_t group, float *memory) {
+    PackedColumns packed = {matrix, columnGroup<Lanes>(mix.channels, group),
+                            panelNumbers(memory, mix.tokens), nullptr};
+    for (int64_t p = 0; p < packed.group.panels; ++p) {
+      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr,
+                packed.group.column + p * kPanel, memory + p * packed.numbers.stride);
+    }
+    return packed;
+  };
+  int64_t numbersHere = numbersSize<Lanes>(mix.tokens);
   if (mix.batch % threads == 0 || mix.batch >= 8 * threads) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
@@ -185,31 +287,28 @@ static void mixColumns(const CTColumnMix &mix) {
                             : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
       for (int64_t s = 0; s < mix.tokens && normalizes; ++s) of[s] = rowMoments(matrix, s);
       if (combines) combineMoments(mix, of);
-      float *panel = scratch.floats(0, mix.tokens * kPanel);
-      for (int64_t c = 0; c < mix.channels; c += kPanel) {
-        packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, c, panel);
-        mixPanel(mix, matrix, c, panel, scratch);
-      }
+      float *memory = scratch.floats(0, numbersHere);
+      for (int64_t i = 0; i < groups; ++i) mixGroup<Lanes>(mix, pack(matrix, of, i, memory), scratch);
     });
     return;
   }
-  // Few matrices: the threads share each of them. Panels that do not come out even are shared too, each
+  // Few matrices: the threads share each of them. Groups that do not come out even are shared too, each
   // thread computing some rows of their results: all of them where there are few, of one layer.
-  int64_t firstShared = panels;
+  int64_t firstShared = groups;
   if (mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads) {
+    int64_t whole = groups - (mix.channels % (Lanes::kGroup * kPanel) != 0);
     if (mix.hidden > 0) {
-      firstShared = mix.channels / kPanel / threads * threads;
-    } else if (mix.channels % (kPanel * threads) != 0 && panels < 16 * threads) {
-      firstShared = 0;
+      firstShared = whole / threads * threads;
+    } else if (whole != groups || groups % threads != 0) {
+      if (groups < 16 * threads) firstShared = 0;
     }
   }
-  int64_t shared = panels - firstShared, panelSize = mix.tokens * kPanel;
-  int64_t hiddenSize = mix.hidden * kPanel;
-  int64_t pairsSize = mix.bfloat16 ? laneCount<Pairs>(mix.tokens) * kPanel : 0;
+  int64_t shared = groups - firstShared, lanesHere = lanesSize<Lanes>(mix.tokens);
+  int64_t hiddenSize = mix.hidden > 0 ? numbersSize<Lanes>(mix.hidden) : 0;
   Scratch &common = Scratch::ofThread();
   auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
-  float *numbers = common.floats(3, shared * (panelSize + hiddenSize + pairsSize));
-  float *hidden = numbers + shared * panelSize, *pairs = hidden + shared * hiddenSize;
+  float *numbers = common.floats(3, shared * (numbersHere + hiddenSize + lanesHere));
+  float *hidden = numbers + shared * numbersHere, *lanes = hidden + shared * hiddenSize;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of =
         mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
@@ -220,41 +319,41 @@ static void mixColumns(const CTColumnMix &mix) {
       });
       if (combines) combineMoments(mix, of);
     }
-    auto pack = [&](int64_t panel, float *to) {
-      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr, panel * kPanel, to);
-    };
-    parallelFor(panels, [&](int64_t panel) {
-      if (panel < firstShared) {
-        Scratch &scratch = Scratch::ofThread();
-        float *packed = scratch.floats(0, panelSize);
-        pack(panel, packed);
-        mixPanel(mix, matrix, panel * kPanel, packed, scratch);
+    std::vector<PackedColumns> packed(shared);
+    parallelFor(groups, [&](int64_t group) {
+      Scratch &scratch = Scratch::ofThread();
+      if (group < firstShared) {
+        mixGroup<Lanes>(mix, pack(matrix, of, group, scratch.floats(0, numbersHere)), scratch);
       } else {
-        int64_t i = panel - firstShared;
-        pack(panel, numbers + i * panelSize);
-        if (mix.bfloat16) packPairs(numbers + i * panelSize, mix.tokens, pairs + i * pairsSize);
+        int64_t i = group - firstShared;
+        packed[i] = pack(matrix, of, group, numbers + i * numbersHere);
+        packed[i].lanes = packLanes<Lanes>(packed[i].numbers, mix.tokens, packed[i].group.panels,
+                                           lanes + i * lanesHere);
       }
     });
     auto forParts = [&](auto work) {
       parallelFor(shared * threads, [&](int64_t task) {
-        int64_t i = task / threads;
-        work(i,
-             PackedColumns{matrix, (firstShared + i) * kPanel, numbers + i * panelSize,
-                           mix.bfloat16 ? pairs + i * pairsSize : nullptr},
-             RowPart{task % threads, threads});
+        work(task / threads, RowPart{task % threads, threads});
       });
     };
     if (mix.hidden > 0) {
-      forParts([&](int64_t i, const PackedColumns &of, RowPart part) {
-        hideColumns(mix, of, hidden + i * hiddenSize, Scratch::ofThread(), part);
+      forParts([&](int64_t i, RowPart part) {
+        hideColumns<Lanes>(mix, packed[i], panelNumbers(hidden + i * hiddenSize, mix.hidden),
+                           Scratch::ofThread(), part);
       });
     }
-    forParts([&](int64_t i, PackedColumns of, RowPart part) {
+    forParts([&](int64_t i, RowPart part) {
+      PackedColumns columns = packed[i];
       if (mix.hidden > 0) {
-        of.numbers = hidden + i * hiddenSize;
-        of.pairs = nullptr;
+        columns.numbers = panelNumbers(hidden + i * hiddenSize, mix.hidden);
+        columns.lanes = nullptr;
       }
-      finishColumns(mix, of, Scratch::ofThread(), part);
+      finishColumns<Lanes>(mix, columns, Scratch::ofThread(), part);
     });
   }
+}
+
+static void mixColumns(const CTColumnMix &mix) {
+  if (mix.bfloat16) return mixColumns<Pairs>(mix);
+  mix.strassen ? mixColumns<Strassen>(mix) : mixColumns<Singles>(mix);
 }

@@ -141,19 +141,21 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
   }
 }
 
+template <typename Lanes>
 static void mixRows(const CTRowMix &mix) {
-  int64_t lanes = mix.bfloat16 ? laneCount<Pairs>(mix.depth) : mix.depth;
-  int64_t floatsInRow = lanes + (mix.hidden > 0 ? mix.columns + kDepth : 0);
-  bool inBytes = mix.weightBytes.values != nullptr, hasHidden = mix.hidden > 0;
-  if (!inBytes && hasFewRows(mix)) {
-    auto work = mix.bfloat16 ? (hasHidden ? mlpFewRows<Pairs> : linearFewRows<Pairs>)
-                             : (hasHidden ? mlpFewRows<Singles> : linearFewRows<Singles>);
-    return work(mix);
-  }
-  auto work = inBytes        ? (hasHidden ? mlpRowBytes : linearRowBytes)
-              : mix.bfloat16 ? (hasHidden ? mlpRows<Pairs> : linearRows<Pairs>)
-                             : (hasHidden ? mlpRows<Singles> : linearRows<Singles>);
-  forRowTiles(mix.rows, floatsInRow, [&](const RowTiles &tiles) {
-    work(mix, tiles, Scratch::ofThread());
+  bool hasHidden = mix.hidden > 0;
+  if (hasFewRows(mix)) return hasHidden ? mlpFewRows<Lanes>(mix) : linearFewRows<Lanes>(mix);
+  forRowTiles<Lanes>(mix.rows, floatsInRow<Lanes>(mix), [&](const RowTiles &tiles) {
+    (hasHidden ? mlpRows<Lanes> : linearRows<Lanes>)(mix, tiles, Scratch::ofThread());
   });
+}
+
+static void mixRows(const CTRowMix &mix) {
+  if (mix.weightBytes.values) {
+    return forRowTiles<Singles>(mix.rows, floatsInRow<Singles>(mix), [&](const RowTiles &tiles) {
+      (mix.hidden > 0 ? mlpRowBytes : linearRowBytes)(mix, tiles, Scratch::ofThread());
+    });
+  }
+  if (mix.bfloat16) return mixRows<Pairs>(mix);
+  mix.strassen ? mixRows<Strassen>(mix) : mixRows<Singles>(mix);
 }

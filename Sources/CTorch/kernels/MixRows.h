@@ -4,13 +4,14 @@
 /// Rows that one thread takes at once, as tiles whose heights are nearly equal.
 class RowTiles {
  public:
-  static constexpr int64_t kMost = 16;
+  static constexpr int64_t kMost = 40;
 
   const int64_t first, count;
 
   /// - rows: at most kMost * kTileRows.
-  RowTiles(int64_t first, int64_t rows) : first(first), count(tileCount(rows)) {
-    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i);
+  RowTiles(int64_t first, int64_t rows, int group = 1)
+      : first(first), count(tileCount(rows, group)) {
+    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i, group);
   }
 
   int64_t start(int64_t i) const { return starts_[i]; }
@@ -20,14 +21,49 @@ class RowTiles {
   int64_t starts_[kMost + 1];
 };
 
-/// Packs the rows of `x`, normalised if asked for, in tiles [lanes][kTileRows].
+/// Tiles of rows as `Lanes` reads them: each [lanes][kTileRows], or what `Strassen` makes of two.
 template <typename Lanes>
-static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) {
-  for (int64_t i = 0; i < tiles.count; ++i) {
+struct PackedTiles {
+  int64_t stride;  // floats of each, or of each of the sums
+  float *tiles;
+
+  static int64_t floats(int64_t count, int64_t lanes) {
+    return isStrassen<Lanes> ? count / 2 * kSums * tileStride(halfOf(lanes)) + 2 * tileStride(lanes)
+                             : count * tileStride(lanes);
+  }
+
+  PackedTiles(Scratch &scratch, int slot, int64_t count, int64_t lanes)
+      : stride(tileStride(isStrassen<Lanes> ? halfOf(lanes) : lanes)),
+        tiles(scratch.floats(slot, floats(count, lanes))),
+        unsummed_(tiles + count / 2 * kSums * stride), unsummedStride_(tileStride(lanes)) {}
+
+  /// Writes `lanes` lanes of each tile from `first` on, which is even, as `pack(i, tile)` does.
+  template <typename Pack>
+  INLINE_MEMBER void fill(const RowTiles &rows, int64_t first, int64_t lanes, Pack pack) const {
+    if (!isStrassen<Lanes>) {
+      for (int64_t i = 0; i < rows.count; ++i) pack(i, tiles + i * stride + first * kTileRows);
+      return;
+    }
+    for (int64_t i = 0; i < rows.count; i += 2) {
+      pack(i, unsummed_);
+      pack(i + 1, unsummed_ + unsummedStride_);
+      sumTiles(unsummed_, unsummed_ + unsummedStride_, lanes,
+               tiles + i / 2 * kSums * stride + first / 2 * kTileRows, stride);
+    }
+  }
+
+ private:
+  float *unsummed_;
+  int64_t unsummedStride_;
+};
+
+/// Packs the rows of `x`, normalised if asked for.
+template <typename Lanes>
+static void packRows(const CTRowMix &mix, const RowTiles &tiles, const PackedTiles<Lanes> &packed) {
+  int64_t lanes = laneCount<Lanes>(mix.depth);
+  packed.fill(tiles, 0, lanes, [&](int64_t i, float *tile) {
     const float *x = mix.x + (tiles.first + tiles.start(i)) * mix.xStride;
     int height = tiles.height(i);
-    int64_t lanes = laneCount<Lanes>(mix.depth);
-    float *tile = packed + i * tileStride(lanes);
     auto at = [&](int r, int64_t k) {
       const float *p = x + r * mix.xStride + k;
       return k + kWidth <= mix.depth ? load(p) : loadFirst(p, mix.depth - k);
@@ -50,25 +86,70 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, float *packed) 
         return Lanes::along(k, mix.depth, [&](int64_t i) { return at(r, i); });
       });
     }
-  }
+  });
 }
 
-/// results[i] [kTileRows][kPanel] = or += tile i . panel, for all tiles, `kDepth` lanes at a time. Calls
-/// `prepare(i)` before the last product of each.
-template <typename Lanes = Singles, typename Prepare>
-INLINE void multiply(const RowTiles &tiles, const float *packed, int64_t tileSize,
-                     const float *panel, int64_t lanes, float *results, int64_t resultSize,
-                     bool accumulates, Prepare prepare) {
+/// A panel [lanes][kPanel] of a packed weight, or the sums that `Strassen` makes of two.
+struct PackedPanel {
+  const float *numbers;
+  int64_t stride;  // floats of each of the sums
+  int count;
+
+  /// From the `first`-th on of its lanes, which is even.
+  template <typename Lanes>
+  INLINE_MEMBER static PackedPanel of(const float *weight, int64_t lanes, int64_t columns, int64_t column,
+                                      int64_t first = 0) {
+    if (!isStrassen<Lanes>) return {weight + (column * lanes + first * kPanel), 0, 1};
+    int64_t stride = halfOf(lanes) * kPanel;
+    return {weight + column / (2 * kPanel) * kSums * stride + first / 2 * kPanel, stride,
+            column + kPanel < columns ? 2 : 1};
+  }
+};
+
+/// The tiles of results of each tile of rows, one for each panel: [kTileRows][kPanel].
+struct ResultTiles {
+  float *numbers;
+  int64_t stride;  // floats from one tile of rows to the next
+
+  float *at(int64_t tile, int64_t panel = 0) const { return numbers + tile * stride + panel * kTileSize; }
+};
+
+/// results = or += tile i . panel, for all tiles, `kDepth` lanes at a time. Calls `prepare(i)` before the
+/// last product of each.
+template <typename Lanes, typename Prepare>
+INLINE void multiply(const RowTiles &tiles, const PackedTiles<Lanes> &packed, const PackedPanel &panel,
+                     int64_t lanes, ResultTiles results, bool accumulates, Prepare prepare) {
+  if (isStrassen<Lanes>) lanes = halfOf(lanes);
   int64_t parts = (lanes + kDepth - 1) / kDepth;
   for (int64_t part = 0; part < parts; ++part) {
     int64_t start = lanes * part / parts, end = lanes * (part + 1) / parts;
-    const float *next = panel + end * kPanel;
-    for (int64_t i = 0; i < tiles.count; ++i) {
-      const float *share = next + (end - start) * kPanel * i / tiles.count;
-      if (part + 1 == parts) prepare(i);
-      productOf<Lanes>(tiles.height(i))(packed + i * tileSize + start * kTileRows,
-                                        panel + start * kPanel, end - start, results + i * resultSize,
-                                        accumulates || part > 0, share);
+    bool isLast = part + 1 == parts, adds = accumulates || part > 0;
+    if constexpr (isStrassen<Lanes>) {
+      for (const StrassenStep &step : strassenSteps(panel.count)) {
+        const float *factor = panel.numbers + step.m * panel.stride + start * kPanel;
+        const float *next = factor + panel.stride;
+        for (int64_t i = 0; i < tiles.count; i += 2) {
+          const float *share = next + (end - start) * kPanel * i / tiles.count;
+          if (isLast && step.m == kSums - 1) {
+            prepare(i);
+            prepare(i + 1);
+          }
+          auto target = [&](int which) { return results.at(i + which / 2, which % 2); };
+          productOf(step, tiles.height(i))(
+              packed.tiles + (i / 2 * kSums + step.m) * packed.stride + start * kTileRows, factor,
+              end - start, target(step.first), adds || !step.beginsFirst, target(step.second),
+              adds || !step.beginsSecond, share);
+        }
+      }
+    } else {
+      const float *next = panel.numbers + end * kPanel;
+      for (int64_t i = 0; i < tiles.count; ++i) {
+        const float *share = next + (end - start) * kPanel * i / tiles.count;
+        if (isLast) prepare(i);
+        productOf<Lanes>(tiles.height(i))(packed.tiles + i * packed.stride + start * kTileRows,
+                                          panel.numbers + start * kPanel, end - start,
+                                          results.at(i), adds, nullptr, false, share);
+      }
     }
   }
 }
@@ -107,24 +188,39 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
   }
 }
 
+/// Calls `body(i, half)` for all tiles and for each of the panels of a group that begins at `column` of
+/// `columns`.
+template <typename Lanes, typename Body>
+INLINE void forTiles(const RowTiles &tiles, int64_t column, int64_t columns, Body body) {
+  for (int64_t i = 0; i < tiles.count; ++i) {
+    for (int half = 0; half < Lanes::kGroup && column + half * kPanel < columns; ++half) body(i, half);
+  }
+}
+
 /// The part-th of `parts` of the columns of one linear layer.
 template <typename Lanes>
 static void linearColumns(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch, int64_t part,
                           int64_t parts) {
-  int64_t lanes = laneCount<Lanes>(mix.depth), tileSize = tileStride(lanes);
-  float *packed = scratch.floats(0, tiles.count * tileSize);
-  float *results = scratch.floats(1, tiles.count * kTileSize);
+  constexpr int64_t kColumns = Lanes::kGroup * kPanel;
+  int64_t lanes = laneCount<Lanes>(mix.depth);
+  PackedTiles<Lanes> packed(scratch, 0, tiles.count, lanes);
+  ResultTiles results = {scratch.floats(1, tiles.count * Lanes::kGroup * kTileSize),
+                         Lanes::kGroup * kTileSize};
   packRows<Lanes>(mix, tiles, packed);
-  int64_t panels = panelCount(mix.columns), end = panels * (part + 1) / parts * kPanel;
-  for (int64_t c = panels * part / parts * kPanel; c < end; c += kPanel) {
-    multiply<Lanes>(
-        tiles, packed, tileSize, mix.weight + c * lanes, lanes, results, kTileSize, false,
-        [&](int64_t i) { fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c); });
-    for (int64_t i = 0; i < tiles.count; ++i) {
-      finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), c,
-                 std::min<int64_t>(kPanel, mix.columns - c), mix.activation, mix.bias,
-                 results + i * kTileSize);
-    }
+  int64_t groups = (mix.columns + kColumns - 1) / kColumns, end = groups * (part + 1) / parts * kColumns;
+  for (int64_t c = groups * part / parts * kColumns; c < end; c += kColumns) {
+    multiply<Lanes>(tiles, packed, PackedPanel::of<Lanes>(mix.weight, lanes, mix.columns, c), lanes,
+                    results, false, [&](int64_t i) {
+                      for (int half = 0; half < Lanes::kGroup; ++half) {
+                        fetchTile(mix, tiles.first + tiles.start(i), tiles.height(i), c + half * kPanel);
+                      }
+                    });
+    forTiles<Lanes>(tiles, c, mix.columns, [&](int64_t i, int half) {
+      int64_t column = c + half * kPanel;
+      finishTile(mix, tiles.first + tiles.start(i), tiles.height(i), column,
+                 std::min<int64_t>(kPanel, mix.columns - column), mix.activation, mix.bias,
+                 results.at(i, half));
+    });
   }
 }
 
@@ -138,67 +234,77 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
 /// tiles)` packs a part of K's lanes at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
 /// each tile i with its results, a tile for each panel of columns, and before the last product for
 /// each of those `prepare(i, column)`.
-constexpr int64_t kHiddenPart = kDepth / kPanel * kPanel;
+constexpr int64_t kHiddenPart = kDepth / (2 * kPanel) * (2 * kPanel);
 
-template <typename Lanes = Singles, typename Fill, typename Prepare, typename Finish>
+template <typename Lanes, typename Fill, typename Prepare, typename Finish>
 INLINE void productOfParts(const RowTiles &tiles, int64_t lanes, const float *weight,
                            int64_t columns, Scratch &scratch, Fill fill, Prepare prepare,
                            Finish finish) {
-  int64_t panels = panelCount(columns), tileSize = tileStride(kHiddenPart);
-  int64_t resultSize = panels * kTileSize;
-  float *filled = scratch.floats(2, tiles.count * tileSize);
-  float *results = scratch.floats(3, tiles.count * resultSize);
+  constexpr int64_t kColumns = Lanes::kGroup * kPanel;
+  int64_t resultSize = (columns + kColumns - 1) / kColumns * Lanes::kGroup * kTileSize;
+  PackedTiles<Lanes> filled(scratch, 2, tiles.count, kHiddenPart);
+  ResultTiles results = {scratch.floats(3, tiles.count * resultSize), resultSize};
   for (int64_t first = 0; first < lanes; first += kHiddenPart) {
     int64_t width = std::min(kHiddenPart, lanes - first);
-    fill(first, width, filled, tileSize);
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      multiply<Lanes>(tiles, filled, tileSize, weight + (panel * lanes + first) * kPanel, width,
-                      results + panel * kTileSize, resultSize, first > 0, [&](int64_t i) {
-                        if (first + width == lanes) prepare(i, panel * kPanel);
+    fill(first, width, filled);
+    for (int64_t c = 0; c < columns; c += kColumns) {
+      multiply<Lanes>(tiles, filled, PackedPanel::of<Lanes>(weight, lanes, columns, c, first), width,
+                      {results.at(0, c / kPanel), resultSize}, first > 0, [&](int64_t i) {
+                        for (int half = 0; half < Lanes::kGroup && first + width == lanes; ++half) {
+                          prepare(i, c + half * kPanel);
+                        }
                       });
     }
   }
-  for (int64_t i = 0; i < tiles.count; ++i) finish(i, results + i * resultSize);
+  for (int64_t i = 0; i < tiles.count; ++i) finish(i, results.at(i));
 }
 
 /// Two products, of which what lies between never leaves the cache: some panels of the first are
 /// computed, changed by `between(row, column, numbers)`, and multiplied into all of the second's.
 /// Before it computes them, `prepareBetween(row, rows, column)` is called.
-template <typename Lanes = Singles, typename PrepareBetween, typename Between, typename Prepare,
+template <typename Lanes, typename PrepareBetween, typename Between, typename Prepare,
           typename Finish>
-INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t depth,
+INLINE void twoProducts(const RowTiles &tiles, const PackedTiles<Lanes> &packed, int64_t depth,
                         const float *hiddenWeight, int64_t hidden, const float *weight,
                         int64_t columns, Scratch &scratch, PrepareBetween prepareBetween,
                         Between between, Prepare prepare, Finish finish) {
-  constexpr int64_t numbersInLane = Lanes::kNumbers;
-  int64_t lanes = laneCount<Lanes>(depth), tileSize = tileStride(lanes);
-  float *tile = scratch.floats(1, tiles.count * kTileSize);
+  constexpr int64_t numbersInLane = Lanes::kNumbers, kColumns = Lanes::kGroup * kPanel;
+  int64_t lanes = laneCount<Lanes>(depth), hiddenColumns = padded(hidden);
+  ResultTiles results = {scratch.floats(1, tiles.count * Lanes::kGroup * kTileSize),
+                         Lanes::kGroup * kTileSize};
   productOfParts<Lanes>(
-      tiles, padded(hidden) / numbersInLane, weight, columns, scratch,
-      [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
+      tiles, hiddenColumns / numbersInLane, weight, columns, scratch,
+      [&](int64_t first, int64_t width, const PackedTiles<Lanes> &filled) {
         int64_t begin = first * numbersInLane, end = begin + width * numbersInLane;
-        for (int64_t c = begin; c < end; c += kPanel) {
-          multiply<Lanes>(tiles, packed, tileSize, hiddenWeight + c * lanes, lanes, tile, kTileSize,
+        for (int64_t c = begin; c < end; c += kColumns) {
+          multiply<Lanes>(tiles, packed,
+                          PackedPanel::of<Lanes>(hiddenWeight, lanes, hiddenColumns, c), lanes, results,
                           false, [&](int64_t i) {
-                            prepareBetween(tiles.first + tiles.start(i), tiles.height(i), c);
+                            for (int half = 0; half < Lanes::kGroup; ++half) {
+                              prepareBetween(tiles.first + tiles.start(i), tiles.height(i),
+                                             c + half * kPanel);
+                            }
                           });
-          for (int64_t i = 0; i < tiles.count; ++i) {
-            float *numbers = tile + i * kTileSize;
+          forTiles<Lanes>(tiles, c, end, [&](int64_t i, int half) {
+            float *numbers = results.at(i, half);
             int64_t row = tiles.first + tiles.start(i);
             // Not while packing, whose unrolled loop would hold the activations' code many times.
             int height = tiles.height(i);
 #pragma clang loop unroll(disable)
             for (int r = 0; r < height; ++r) {
-              store(numbers + r * kPanel, between(row + r, c, load<Wide>(numbers + r * kPanel)));
+              store(numbers + r * kPanel,
+                    between(row + r, c + half * kPanel, load<Wide>(numbers + r * kPanel)));
             }
-            packColumns(tiles.height(i), kPanel / numbersInLane,
-                        filled + i * filledSize + (c - begin) / numbersInLane * kTileRows,
-                        [&](int r, int64_t k) {
-                          return Lanes::along(k, kPanel, [&](int64_t column) {
-                            return load(numbers + r * kPanel + column);
-                          });
-                        });
-          }
+          });
+          int64_t there = std::min(kColumns, end - c);
+          filled.fill(tiles, (c - begin) / numbersInLane, there / numbersInLane,
+                      [&](int64_t i, float *tile) {
+            packColumns(tiles.height(i), there / numbersInLane, tile, [&](int r, int64_t k) {
+              return Lanes::along(k, there, [&](int64_t column) {
+                return load(results.at(i, column / kPanel) + r * kPanel + column % kPanel);
+              });
+            });
+          });
         }
       },
       prepare, finish);
@@ -207,7 +313,7 @@ INLINE void twoProducts(const RowTiles &tiles, const float *packed, int64_t dept
 /// Two linear layers with an activation between.
 template <typename Lanes>
 static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  float *packed = scratch.floats(0, tiles.count * tileStride(laneCount<Lanes>(mix.depth)));
+  PackedTiles<Lanes> packed(scratch, 0, tiles.count, laneCount<Lanes>(mix.depth));
   packRows<Lanes>(mix, tiles, packed);
   twoProducts<Lanes>(
       tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,
@@ -239,9 +345,9 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 /// as pays: what a thread works on, `floatsInRow` for each row, is about as much as a second-level cache
 /// holds. Each thread's share of the rows is cut into as few tiles as it can be, and these are dealt to its
 /// blocks.
-template <typename Body>
+template <typename Lanes, typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
-  int64_t tilesAtOnce = std::clamp<int64_t>((160 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
+  int64_t tilesAtOnce = std::clamp<int64_t>((400 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
   int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
@@ -251,7 +357,7 @@ INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
     int64_t count = tileStart(rows, shares, share + 1) - start, tiles = tileCount(count);
     auto at = [&](int64_t i) { return start + tileStart(count, tiles, tiles * i / inShare); };
     int64_t first = at(block / shares), end = at(block / shares + 1);
-    if (end > first) body(RowTiles(first, end - first));
+    if (end > first) body(RowTiles(first, end - first, Lanes::kGroup));
   });
 }
 
@@ -263,7 +369,7 @@ static void linearFewRows(const CTRowMix &mix) {
   parallelFor(parts, [&](int64_t part) {
     CTRowMix mine = mix;
     if (part > 0) mine.moments = nullptr;
-    linearColumns<Lanes>(mine, RowTiles(0, mix.rows), Scratch::ofThread(), part, parts);
+    linearColumns<Lanes>(mine, RowTiles(0, mix.rows, Lanes::kGroup), Scratch::ofThread(), part, parts);
   });
 }
 
@@ -307,4 +413,12 @@ INLINE bool hasFewRows(const CTRowMix &mix) {
   int64_t threads = at::get_num_threads();
   return threads > 1 && mix.rows <= kFewRows &&
          panelCount(mix.columns) >= 2 * threads && panelCount(std::max(mix.hidden, mix.depth)) >= 2 * threads;
+}
+
+/// What a thread works on, for each of its rows.
+template <typename Lanes>
+INLINE int64_t floatsInRow(const CTRowMix &mix) {
+  int64_t lanes = laneCount<Lanes>(mix.depth), part = mix.hidden > 0 ? kDepth : 0;
+  if (isStrassen<Lanes>) return (lanes + part) * kSums / 4 + (mix.hidden > 0 ? mix.columns : 0);
+  return lanes + part + (mix.hidden > 0 ? mix.columns : 0);
 }

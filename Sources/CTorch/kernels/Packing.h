@@ -3,13 +3,16 @@
 
 template <typename Lanes>
 static int64_t panelsSize(int64_t rows, int64_t depth) {
+  if (isStrassen<Lanes>) return (panelCount(rows) + 1) / 2 * kSums * halfOf(depth) * kPanel;
   return padded(rows) * laneCount<Lanes>(depth);
 }
 
 /// With room behind the last tile, where `packColumns` writes a little too much.
 template <typename Lanes>
 static int64_t tilesSize(int64_t rows, int64_t depth) {
-  return tileCount(rows) * laneCount<Lanes>(depth) * kTileRows + kWidth;
+  int64_t count = tileCount(rows, Lanes::kGroup);
+  if (isStrassen<Lanes>) return count / 2 * kSums * tileStride(halfOf(depth));
+  return count * laneCount<Lanes>(depth) * kTileRows + kWidth;
 }
 
 /// Writes a panel [count][kPanel] from `rows` <= kPanel rows that `row(r, k)` loads at k; zeros where
@@ -28,6 +31,24 @@ INLINE void packPanelOfRows(int64_t rows, int64_t count, float *panel, Row row) 
       for (int64_t c = 0; c < columns; ++c) store(panel + (k + c) * kPanel + first, block[c]);
     }
   }
+}
+
+/// Writes each of `count` panels [lanes][kPanel] as `pack(panel, target)` does, or what `Strassen` makes of
+/// two of them.
+template <typename Lanes, typename Pack>
+INLINE void packPanels(int64_t count, int64_t lanes, float *packed, Pack pack) {
+  if (!isStrassen<Lanes>) {
+    parallelFor(count, [&](int64_t panel) { pack(panel, packed + panel * lanes * kPanel); });
+    return;
+  }
+  int64_t half = halfOf(lanes) * kPanel;
+  parallelFor((count + 1) / 2, [&](int64_t pair) {
+    float *first = Scratch::ofThread().floats(6, 2 * lanes * kPanel), *second = first + lanes * kPanel;
+    bool hasSecond = 2 * pair + 1 < count;
+    pack(2 * pair, first);
+    if (hasSecond) pack(2 * pair + 1, second);
+    sumPanels(first, hasSecond ? second : nullptr, lanes, packed + pair * kSums * half, half);
+  });
 }
 
 /// Loads a scaled row of the matrix at column k; zeros behind its end.
@@ -51,9 +72,8 @@ INLINE Vec scaledLanes(const MatrixPacking &m, int64_t row, int64_t k) {
 template <typename Lanes>
 static void packPanelsOfRows(const MatrixPacking &m) {
   int64_t lanes = laneCount<Lanes>(m.columns), depth = laneCount<Lanes>(m.depth);
-  parallelFor(panelCount(m.rows), [&](int64_t panel) {
+  packPanels<Lanes>(panelCount(m.rows), depth, m.packed, [&](int64_t panel, float *target) {
     int64_t first = panel * kPanel;
-    float *target = m.packed + panel * depth * kPanel;
     packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), lanes, target,
                     [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
     std::fill(target + lanes * kPanel, target + depth * kPanel, 0.0f);
@@ -61,9 +81,9 @@ static void packPanelsOfRows(const MatrixPacking &m) {
 }
 
 /// [rows, columns] to panels [depth][kPanel] of kPanel columns, zeros where there are no more.
+template <typename Lanes>
 static void packPanelsOfColumns(const MatrixPacking &m) {
-  parallelFor(panelCount(m.columns), [&](int64_t panel) {
-    float *target = m.packed + panel * m.depth * kPanel;
+  packPanels<Lanes>(panelCount(m.columns), m.depth, m.packed, [&](int64_t panel, float *target) {
     for (int64_t row = 0; row < m.rows; ++row) {
       for (int half = 0; half < kPanel; half += kWidth) {
         int64_t c = panel * kPanel + half;
@@ -74,28 +94,42 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
   });
 }
 
-/// [rows, columns] to tiles [lanes][kTileRows] of nearly as many rows each.
-template <typename Lanes>
-static void packTilesOfRows(const MatrixPacking &m) {
-  int64_t count = tileCount(m.rows), lanes = laneCount<Lanes>(m.columns);
+/// Writes tiles [lanes][kTileRows] of `rows` rows as `pack(first, height, target)` does, one after the other,
+/// or what `Strassen` makes of two of them.
+template <typename Lanes, typename Pack>
+INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
+  int64_t count = tileCount(rows, Lanes::kGroup), half = tileStride(halfOf(lanes));
+  float *pair = isStrassen<Lanes> ? Scratch::ofThread().floats(6, 2 * tileStride(lanes)) : nullptr;
   for (int64_t i = 0; i < count; ++i) {
-    int64_t first = tileStart(m.rows, count, i), height = tileStart(m.rows, count, i + 1) - first;
-    packColumns(height, lanes, m.packed + i * lanes * kTileRows,
-                [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
+    int64_t first = tileStart(rows, count, i, Lanes::kGroup);
+    int64_t height = tileStart(rows, count, i + 1, Lanes::kGroup) - first;
+    float *single = pair + i % 2 * tileStride(lanes);
+    pack(first, height, isStrassen<Lanes> ? single : packed + i * lanes * kTileRows);
+    if (isStrassen<Lanes> && i % 2 == 1) {
+      sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
+    }
   }
 }
 
+/// [rows, columns] to tiles [lanes][kTileRows] of nearly as many rows each.
+template <typename Lanes>
+static void packTilesOfRows(const MatrixPacking &m) {
+  int64_t lanes = laneCount<Lanes>(m.columns);
+  packTiles<Lanes>(m.rows, lanes, m.packed, [&](int64_t first, int64_t height, float *target) {
+    packColumns(height, lanes, target,
+                [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
+  });
+}
+
 /// [rows, columns] to tiles [rows][kTileRows] of nearly as many columns each.
+template <typename Lanes>
 static void packTilesOfColumns(const MatrixPacking &m) {
-  int64_t count = tileCount(m.columns);
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t first = tileStart(m.columns, count, i);
-    float *tile = m.packed + i * m.rows * kTileRows;
+  packTiles<Lanes>(m.columns, m.rows, m.packed, [&](int64_t first, int64_t height, float *target) {
     for (int64_t row = 0; row < m.rows; ++row) {
       for (int r = 0; r < kTileRows; r += kWidth) {
-        int64_t c = first + r;
-        store(tile + row * kTileRows + r, c < m.columns ? loadScaled(m, row, c) : splat(0));
+        Vec v = first + r < m.columns ? loadScaled(m, row, first + r) : splat(0);
+        store(target + row * kTileRows + r, v);
       }
     }
-  }
+  });
 }

@@ -12,17 +12,28 @@ constexpr int kPanel = 2 * kWidth;
 constexpr int64_t kDepth = 384;
 constexpr int kTileSize = kTileRows * kPanel;
 
-/// `result` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile. Meanwhile it
-/// brings a cache line for each of `lanes` from `next` on into the second cache.
-template <typename Lanes, int Rows>
-static void product(const float *tile, const float *panel, int64_t lanes, float *result,
-                    bool accumulates, const float *next) {
-  Vec sums[Rows][2];
+/// A tile of results [Rows][kPanel] becomes that of the sums, or their negatives, or is added to.
+template <bool Subtracts, int Rows>
+INLINE void write(const Vec sums[Rows][2], float *results, bool adds) {
 #pragma clang loop unroll(full)
   for (int r = 0; r < Rows; ++r) {
-    sums[r][0] = accumulates ? load(result + r * kPanel) : splat(0);
-    sums[r][1] = accumulates ? load(result + r * kPanel + kWidth) : splat(0);
+    for (int half = 0; half < 2; ++half) {
+      float *p = results + r * kPanel + half * kWidth;
+      Vec v = Subtracts ? -sums[r][half] : sums[r][half];
+      store(p, adds ? load(p) + v : v);
+    }
   }
+}
+
+/// `first` [Rows][kPanel] = or += tile . panel, for the first Rows rows of the tile; where Sign is not 0 also
+/// `second` = or += Sign * tile . panel. Meanwhile it brings a cache line for each of `lanes` from `next` on
+/// into the second cache.
+template <typename Lanes, int Rows, int Sign>
+static void product(const float *tile, const float *panel, int64_t lanes, float *first, bool addsFirst,
+                    float *second, bool addsSecond, const float *next) {
+  Vec sums[Rows][2];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Rows; ++r) sums[r][0] = sums[r][1] = splat(0);
 #pragma clang loop unroll_count(2)
   for (int64_t k = 0; k < lanes; ++k) {
     __builtin_prefetch(next, 0, 2);
@@ -37,43 +48,39 @@ static void product(const float *tile, const float *panel, int64_t lanes, float 
     }
     tile += kTileRows;
   }
-#pragma clang loop unroll(full)
-  for (int r = 0; r < Rows; ++r) {
-    store(result + r * kPanel, sums[r][0]);
-    store(result + r * kPanel + kWidth, sums[r][1]);
-  }
+  write<false, Rows>(sums, first, addsFirst);
+  if (Sign != 0) write<(Sign < 0), Rows>(sums, second, addsSecond);
 }
 
-/// The same where only the first kWidth columns of the panel matter: half the work. Zeros stand in the
-/// others' results. Even and odd lanes are added up apart, so that no sum has to wait for its last step.
-template <typename Lanes, int Rows>
-static void narrowProduct(const float *tile, const float *panel, int64_t lanes, float *result,
-                          bool accumulates, const float *next) {
-  Vec even[Rows], odd[Rows];
+/// The same where only the first kWidth columns of the panel matter: half the work. Nothing of use stands in
+/// the others' results. Even and odd lanes are added up apart, so that no sum has to wait for its last step.
+template <typename Lanes, int Rows, int Sign>
+static void narrowProduct(const float *tile, const float *panel, int64_t lanes, float *first,
+                          bool addsFirst, float *second, bool addsSecond, const float *next) {
+  Vec sums[Rows][2];
 #pragma clang loop unroll(full)
-  for (int r = 0; r < Rows; ++r) {
-    even[r] = accumulates ? load(result + r * kPanel) : splat(0);
-    odd[r] = splat(0);
-  }
-  auto step = [&](Vec *sums) __attribute__((always_inline)) {
+  for (int r = 0; r < Rows; ++r) sums[r][0] = sums[r][1] = splat(0);
+  auto step = [&](int parity) __attribute__((always_inline)) {
     __builtin_prefetch(next, 0, 2);
     next += 16;
     Vec x = load(panel);
     panel += kPanel;
 #pragma clang loop unroll(full)
-    for (int r = 0; r < Rows; ++r) sums[r] = Lanes::add(sums[r], splat(tile[r]), x);
+    for (int r = 0; r < Rows; ++r) sums[r][parity] = Lanes::add(sums[r][parity], splat(tile[r]), x);
     tile += kTileRows;
   };
   for (int64_t k = 1; k < lanes; k += 2) {
-    step(even);
-    step(odd);
+    step(0);
+    step(1);
   }
-  if (lanes % 2 != 0) step(even);
+  if (lanes % 2 != 0) step(0);
 #pragma clang loop unroll(full)
   for (int r = 0; r < Rows; ++r) {
-    store(result + r * kPanel, even[r] + odd[r]);
-    store(result + r * kPanel + kWidth, splat(0));
+    sums[r][0] += sums[r][1];
+    sums[r][1] = splat(0);
   }
+  write<false, Rows>(sums, first, addsFirst);
+  if (Sign != 0) write<(Sign < 0), Rows>(sums, second, addsSecond);
 }
 
 /// Brings `rows` rows of kPanel floats into the first cache, for what follows a product to find there.
@@ -84,24 +91,37 @@ INLINE void fetch(const float *p, int64_t stride, int rows) {
   }
 }
 
-typedef void (*Product)(const float *, const float *, int64_t, float *, bool, const float *);
+typedef void (*Product)(const float *, const float *, int64_t, float *, bool, float *, bool,
+                        const float *);
 
-template <typename Lanes, int... Rows>
+template <typename Lanes, int Sign, int... Rows>
 static Product productOf(int rows, int64_t columns, std::integer_sequence<int, Rows...>) {
-  static const Product whole[] = {product<Lanes, Rows + 1>...};
-  static const Product narrow[] = {narrowProduct<Lanes, Rows + 1>...};
+  static const Product whole[] = {product<Lanes, Rows + 1, Sign>...};
+  static const Product narrow[] = {narrowProduct<Lanes, Rows + 1, Sign>...};
   return (columns > kWidth ? whole : narrow)[rows - 1];
 }
 
 /// The product of a tile of `rows` rows, from 1 to kTileRows, with a panel of `columns`.
-template <typename Lanes = Singles>
+template <typename Lanes, int Sign = 0>
 INLINE Product productOf(int rows, int64_t columns = kPanel) {
-  return productOf<Lanes>(rows, columns, std::make_integer_sequence<int, kTileRows>());
+  return productOf<Lanes, Sign>(rows, columns, std::make_integer_sequence<int, kTileRows>());
 }
 
-/// Where the i-th of the `count` tiles of `rows` rows begins: all have nearly the same height.
-INLINE int64_t tileStart(int64_t rows, int64_t count, int64_t i) { return rows * i / count; }
-INLINE int64_t tileCount(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+/// How many tiles `rows` rows make, in groups of neighbours.
+INLINE int64_t tileCount(int64_t rows, int group = 1) {
+  int64_t inEach = (rows + group - 1) / group;
+  return group * ((inEach + kTileRows - 1) / kTileRows);
+}
+
+/// Where the i-th of the `count` tiles of `rows` rows begins: all have nearly the same height, those of a
+/// group exactly, but for rows that the last one lacks.
+INLINE int64_t tileStart(int64_t rows, int64_t count, int64_t i, int group = 1) {
+  if (group == 1) return rows * i / count;
+  int64_t inEach = (rows + group - 1) / group, groups = count / group;
+  int64_t start = inEach * (i / group) / groups, end = inEach * (i / group + 1) / groups;
+  return std::min(rows, group * start + i % group * (end - start));
+}
+
 /// Lanes from one packed tile to the next: `packColumns` writes a little beyond a tile's end.
 INLINE int64_t tileStride(int64_t lanes) { return lanes * kTileRows + kWidth; }
 INLINE int64_t panelCount(int64_t columns) { return (columns + kPanel - 1) / kPanel; }

@@ -1,16 +1,17 @@
 // The backward pass of channel mixing down to its input; the formulas stand at the structs in
 // Training.h. No include guard: included once for each kind of processor, after MixRows.h.
 
-/// Packs rows of a matrix in tiles [width][kTileRows].
-static void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t stride, int64_t first,
-                           int64_t width, float *packed, int64_t packedSize) {
-  for (int64_t i = 0; i < tiles.count; ++i) {
-    const float *from = matrix + (tiles.first + tiles.start(i)) * stride + first;
-    packColumns(tiles.height(i), width, packed + i * packedSize, [&](int r, int64_t k) {
+/// Packs columns of rows of a matrix, from the first on, from a tile's `lane` on.
+template <typename Lanes>
+INLINE void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t stride, int64_t width,
+                           const PackedTiles<Lanes> &packed) {
+  packed.fill(tiles, 0, width, [&](int64_t i, float *tile) {
+    const float *from = matrix + (tiles.first + tiles.start(i)) * stride;
+    packColumns(tiles.height(i), width, tile, [&](int r, int64_t k) {
       const float *p = from + r * stride + k;
       return k + kWidth <= width ? load(p) : loadFirst(p, width - k);
     });
-  }
+  });
 }
 
 /// Through the norm of one row: `dn(c)` gives the gradient of the normalised row at column c.
@@ -44,6 +45,7 @@ INLINE void normRowBackward(const RowGradients &g, int64_t row, Gradient dn) {
   }
 }
 
+template <typename Lanes>
 static void rowGradients(const RowGradients &g) {
   auto finish = [&](const RowTiles &tiles, int64_t i, const float *results) {
     for (int r = 0; r < tiles.height(i); ++r) {
@@ -52,7 +54,8 @@ static void rowGradients(const RowGradients &g) {
       });
     }
   };
-  forRowTiles(g.rows, g.columns + g.depth + kDepth, [&](const RowTiles &tiles) {
+  int64_t width = isStrassen<Lanes> ? (g.columns + kDepth) * kSums / 4 : g.columns + kDepth;
+  forRowTiles<Lanes>(g.rows, width + g.depth, [&](const RowTiles &tiles) {
     Scratch &scratch = Scratch::ofThread();
     auto prepare = [&](int64_t i, int64_t c) {
       int64_t at = (tiles.first + tiles.start(i)) * g.depth + c;
@@ -61,23 +64,25 @@ static void rowGradients(const RowGradients &g) {
       if (g.moments) fetch(g.x + at, g.depth, tiles.height(i));
     };
     if (g.weight == nullptr) {
-      productOfParts(
+      productOfParts<Lanes>(
           tiles, padded(g.hidden), g.hiddenWeight, g.depth, scratch,
-          [&](int64_t first, int64_t width, float *filled, int64_t filledSize) {
+          [&](int64_t first, int64_t width, const PackedTiles<Lanes> &filled) {
             int64_t count = std::min(width, g.hidden - first);
-            packMatrixRows(tiles, g.dh, g.hidden, first, count, filled, filledSize);
-            for (int64_t i = 0; i < tiles.count && count < width; ++i) {
-              float *tile = filled + i * filledSize;
-              std::fill(tile + count * kTileRows, tile + width * kTileRows, 0.0f);
-            }
+            filled.fill(tiles, 0, width, [&](int64_t i, float *tile) {
+              const float *from = g.dh + (tiles.first + tiles.start(i)) * g.hidden + first;
+              packColumns(tiles.height(i), count, tile, [&](int r, int64_t k) {
+                const float *p = from + r * g.hidden + k;
+                return k + kWidth <= count ? load(p) : loadFirst(p, count - k);
+              });
+              if (count < width) std::fill(tile + count * kTileRows, tile + width * kTileRows, 0.0f);
+            });
           },
           prepare, [&](int64_t i, const float *results) { finish(tiles, i, results); });
       return;
     }
-    int64_t tileSize = tileStride(g.columns);
-    float *packed = scratch.floats(0, tiles.count * tileSize);
-    packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
-    twoProducts(
+    PackedTiles<Lanes> packed(scratch, 0, tiles.count, g.columns);
+    packMatrixRows(tiles, g.dy, g.columns, g.columns, packed);
+    twoProducts<Lanes>(
         tiles, packed, g.columns, g.weight, g.hidden, g.hiddenWeight, g.depth, scratch,
         [&](int64_t row, int rows, int64_t c) {
           int64_t at = row * g.hidden + c;
@@ -98,39 +103,53 @@ static void rowGradients(const RowGradients &g) {
   });
 }
 
+static void rowGradients(const RowGradients &g) {
+  g.strassen ? rowGradients<Strassen>(g) : rowGradients<Singles>(g);
+}
+
+template <typename Lanes>
 static void gateGradients(const GateGradients &g) {
-  forRowTiles(g.rows, g.columns, [&](const RowTiles &tiles) {
+  constexpr int64_t kColumns = Lanes::kGroup * kPanel;
+  forRowTiles<Lanes>(g.rows, isStrassen<Lanes> ? g.columns * kSums / 4 : g.columns,
+                     [&](const RowTiles &tiles) {
     Scratch &scratch = Scratch::ofThread();
-    int64_t tileSize = tileStride(g.columns);
-    float *packed = scratch.floats(0, tiles.count * tileSize);
-    float *results = scratch.floats(1, tiles.count * kTileSize);
-    packMatrixRows(tiles, g.dy, g.columns, 0, g.columns, packed, tileSize);
-    for (int64_t c = 0; c < g.width; c += kPanel) {
-      multiply(tiles, packed, tileSize, g.weight + c * g.columns, g.columns, results, kTileSize,
-               false, [&](int64_t i) {
-                 int64_t row = tiles.first + tiles.start(i);
-                 int rows = tiles.height(i);
-                 for (const float *p : {g.g, static_cast<const float *>(g.p),
-                                        static_cast<const float *>(g.dg)}) {
-                   fetch(p + row * g.width + c, g.width, rows);
-                 }
-                 fetch(g.h + 2 * row * g.width + c, 2 * g.width, rows);
-                 fetch(g.dh + 2 * row * g.width + c, 2 * g.width, rows);
-               });
-      for (int64_t i = 0; i < tiles.count; ++i) {
+    PackedTiles<Lanes> packed(scratch, 0, tiles.count, g.columns);
+    ResultTiles results = {scratch.floats(1, tiles.count * Lanes::kGroup * kTileSize),
+                           Lanes::kGroup * kTileSize};
+    packMatrixRows(tiles, g.dy, g.columns, g.columns, packed);
+    for (int64_t c = 0; c < g.width; c += kColumns) {
+      multiply<Lanes>(tiles, packed, PackedPanel::of<Lanes>(g.weight, g.columns, g.width, c), g.columns,
+                      results, false, [&](int64_t i) {
+                        int64_t row = tiles.first + tiles.start(i);
+                        int rows = tiles.height(i);
+                        for (int64_t at = c; at < std::min(g.width, c + kColumns); at += kPanel) {
+                          for (const float *p : {g.g, static_cast<const float *>(g.p),
+                                                 static_cast<const float *>(g.dg)}) {
+                            fetch(p + row * g.width + at, g.width, rows);
+                          }
+                          fetch(g.h + 2 * row * g.width + at, 2 * g.width, rows);
+                          fetch(g.dh + 2 * row * g.width + at, 2 * g.width, rows);
+                        }
+                      });
+      forTiles<Lanes>(tiles, c, g.width, [&](int64_t i, int half) {
+        int64_t column = c + half * kPanel, count = g.width - column;
         for (int r = 0; r < tiles.height(i); ++r) {
           int64_t row = tiles.first + tiles.start(i) + r;
-          int64_t count = g.width - c, at = row * g.width + c, wide = 2 * row * g.width + c;
-          Wide dp = load<Wide>(results + i * kTileSize + r * kPanel);
+          int64_t at = row * g.width + column, wide = 2 * row * g.width + column;
+          Wide dp = load<Wide>(results.at(i, half) + r * kPanel);
           Activated<Wide> u = activateWithSlope(g.activation, loadUpTo<Wide>(g.h + wide, count));
           Wide gate = loadUpTo<Wide>(g.g + at, count);
           storeUpTo(g.p + at, u.value * gate, count);
           storeUpTo(g.dg + at, dp * u.value, count);
           storeUpTo(g.dh + wide, dp * gate * u.slope, count);
         }
-      }
+      });
     }
   });
+}
+
+static void gateGradients(const GateGradients &g) {
+  g.strassen ? gateGradients<Strassen>(g) : gateGradients<Singles>(g);
 }
 
 /// Calls `body(first row, behind the last, chunk)` for chunks of rows.

@@ -9,7 +9,7 @@ namespace ctorch {
 
 class Scratch {
  public:
-  static constexpr int kSlots = 6;
+  static constexpr int kSlots = 7;
 
   /// At least `count` floats, aligned to 64 bytes, of any content; each slot's own.
   float *floats(int slot, int64_t count) {

@@ -7,6 +7,7 @@ typedef float Vec __attribute__((ext_vector_type(kWidth)));
 typedef int32_t IntVec __attribute__((ext_vector_type(kWidth)));
 
 #define INLINE static inline __attribute__((always_inline))
+#define INLINE_MEMBER __attribute__((always_inline))
 
 /// Several registers at once: the compiler computes each step of a long formula for all of them, with
 /// its constant loaded once.

@@ -28,6 +28,7 @@ struct RowGradients {
   int64_t rows, hidden, depth;
   int64_t columns;            // of y
   const float *dy;            // [rows, columns]
+  bool strassen;              // both weights are packed for Strassen's products
   const float *weight;        // panels of W2's columns, K = columns; or null
   const float *h;             // [rows, hidden]
   CTActivation activation;
@@ -47,6 +48,7 @@ struct RowGradients {
 struct GateGradients {
   int64_t rows, columns, width;
   const float *dy;      // [rows, columns]
+  bool strassen;        // weight is packed for Strassen's products
   const float *weight;  // panels of W2's columns, K = columns
   const float *h;       // h_u [rows, width] of stride 2 width
   CTActivation activation;
@@ -76,6 +78,7 @@ struct ColumnGradients {
   int64_t batch, tokens, channels, hidden;
   int64_t rows;               // of y
   const float *dy;            // [batch, rows, channels]
+  bool strassen;              // both weights are packed for Strassen's products
   const float *weight;        // tiles of W2's columns, K = rows
   const float *hiddenWeight;  // tiles of W1's columns, K = hidden
   const float *h;             // [batch, panels of channels, hidden, panel width]
@@ -103,6 +106,7 @@ struct NormGradients {
 struct WeightGradient {
   int64_t rows;             // K
   int64_t m, n;
+  bool strassen;            // by Strassen's products
   const float *a, *b;       // [rows, m], [rows, n]
   int64_t aStride, bStride;
   const float *moments;     // [rows, 2] or null: B's rows are normalised by them

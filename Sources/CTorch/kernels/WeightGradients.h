@@ -3,21 +3,28 @@
 
 /// How much of K a product takes at once, as how many panels and how many rows' tiles: so much of both stays
 /// in the second cache.
-constexpr int64_t kPart = 192, kPanelsAtOnce = 64 / kWidth, kTilesAtOnce = 252 / kTileRows;
+template <typename Lanes>
+constexpr int64_t kPart = isStrassen<Lanes> ? 384 : 192;
+template <typename Lanes>
+constexpr int64_t kTilesAtOnce = (isStrassen<Lanes> ? 96 : 252) / kTileRows / 2 * 2;
+constexpr int64_t kPanelsAtOnce = 64 / kWidth;
 /// How many tiles of rows and panels of columns a thread's block of the result has at most. What is packed
 /// of one side is packed anew for each block of the other: the more, the better, as long as the block stays
 /// in the third cache.
-constexpr int64_t kBlockTiles = 4 * kTilesAtOnce, kBlockPanels = 1024 / kPanel;
+constexpr int64_t kBlockTiles = 1008 / kTileRows / 2 * 2, kBlockPanels = 1024 / kPanel;
 
 /// A block of rows of the result, as tiles among all of the result's.
 struct TileBlock {
   int64_t m, count;     // rows and tiles of the whole result
+  int group;
   int64_t first, tiles;
 
-  int64_t start(int64_t i) const { return tileStart(m, count, first + i); }
+  int64_t start(int64_t i) const { return tileStart(m, count, first + i, group); }
   int height(int64_t i) const { return static_cast<int>(start(i + 1) - start(i)); }
-  /// At most kTilesAtOnce tiles from the i-th on.
-  TileBlock part(int64_t i) const { return {m, count, first + i, std::min(kTilesAtOnce, tiles - i)}; }
+  /// At most `most` tiles from the i-th on.
+  TileBlock part(int64_t i, int64_t most) const {
+    return {m, count, group, first + i, std::min(most, tiles - i)};
+  }
 };
 
 /// How far ahead rows are fetched of which each gives a few numbers at a time, and how many rows ahead
@@ -27,8 +34,14 @@ constexpr int64_t kAhead = 2 * kWidth, kRowsAhead = 6;
 INLINE void fetchRow(const float *row, int64_t count) {
   for (int64_t c = 0; c < count; c += 16) __builtin_prefetch(row + c, 0, 3);
 }
-constexpr int64_t kPartTile = kPart * kTileRows + kWidth;
-constexpr int64_t kPartPanel = kPart * kPanel + kWidth;
+/// From one packed tile or panel of a part of K to the next.
+template <typename Lanes>
+constexpr int64_t kPartTile = kPart<Lanes> * kTileRows + kWidth;
+template <typename Lanes>
+constexpr int64_t kPartPanel = kPart<Lanes> * kPanel + kWidth;
+/// From one of `Strassen`'s sums of two of them to the next.
+constexpr int64_t kSumTile = kPart<Strassen> / 2 * kTileRows + kWidth;
+constexpr int64_t kSumPanel = kPart<Strassen> / 2 * kPanel;
 
 /// Adds up the rows of a packed tile [depth][kTileRows].
 static void addTileSums(const float *tile, int64_t depth, float *sums) {
@@ -46,55 +59,98 @@ static void addTileSums(const float *tile, int64_t depth, float *sums) {
 /// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(tile, row, rows,
 /// panel, numbers, sums)` for each tile of the result, with the sums of its rows of A. Each number is
 /// summed in the order of K, whatever the number of threads.
-template <typename PackA, typename PackB, typename Finish>
+template <typename Lanes, typename PackA, typename PackB, typename Finish>
 INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, PackA packA,
                         PackB packB, Finish finish) {
-  int64_t tiles = tileCount(m), panels = panelCount(n), threads = at::get_num_threads();
+  constexpr int kGroup = Lanes::kGroup;
+  constexpr int64_t kTile = kPartTile<Lanes>, kPanelSize = kPartPanel<Lanes>;
+  // A tile's or a panel's share of what is packed.
+  constexpr int64_t kPackedTile = isStrassen<Lanes> ? kSums * kSumTile / 2 : kTile;
+  constexpr int64_t kPackedPanel = isStrassen<Lanes> ? kSums * kSumPanel / 2 : kPanelSize;
+  int64_t tiles = tileCount(m, kGroup), panels = panelCount(n), threads = at::get_num_threads();
   int64_t blocksM = (tiles + kBlockTiles - 1) / kBlockTiles;
   int64_t blocksN = (panels + kBlockPanels - 1) / kBlockPanels;
   if (blocksM * blocksN % threads != 0) {
     // The side whose packing costs less twice.
     int64_t &blocks = tiles * kTileRows > panels * kPanel ? blocksM : blocksN;
-    blocks = std::min(&blocks == &blocksM ? tiles : panels, (blocks + threads - 1) / threads * threads);
+    int64_t most = (&blocks == &blocksM ? tiles : panels) / kGroup;
+    blocks = std::min(std::max<int64_t>(most, 1), (blocks + threads - 1) / threads * threads);
   }
+  auto startOf = [](int64_t i, int64_t count, int64_t blocks) {
+    return i == blocks ? count : count / kGroup * i / blocks * kGroup;
+  };
   // Nearly equal parts of whole registers.
-  int64_t parts = (depth + kPart - 1) / kPart;
+  int64_t parts = (depth + kPart<Lanes> - 1) / kPart<Lanes>;
   int64_t partSize = ((depth + parts - 1) / parts + kWidth - 1) / kWidth * kWidth;
   constexpr int64_t sumsStride = (kTileRows + kWidth - 1) / kWidth * kWidth;
   parallelFor(blocksM * blocksN, [&](int64_t task) {
     int64_t i = task / blocksN, j = task % blocksN;
-    int64_t firstTile = tiles * i / blocksM, firstPanel = panels * j / blocksN;
-    TileBlock block = {m, tiles, firstTile, tiles * (i + 1) / blocksM - firstTile};
-    int64_t panelsHere = panels * (j + 1) / blocksN - firstPanel;
+    int64_t firstTile = startOf(i, tiles, blocksM), firstPanel = startOf(j, panels, blocksN);
+    TileBlock block = {m, tiles, kGroup, firstTile, startOf(i + 1, tiles, blocksM) - firstTile};
+    int64_t panelsHere = startOf(j + 1, panels, blocksN) - firstPanel;
     Scratch &scratch = Scratch::ofThread();
-    float *packed = scratch.floats(0, block.tiles * kPartTile);
-    float *packedPanels = scratch.floats(1, kPanelsAtOnce * kPartPanel);
+    float *packed = scratch.floats(0, block.tiles * kPackedTile);
+    float *packedPanels = scratch.floats(1, kPanelsAtOnce * kPackedPanel);
     float *results = scratch.floats(2, (block.tiles * panelsHere + 1) * kTileSize);
     float *sums = scratch.floats(3, block.tiles * sumsStride);
+    float *unsummed = nullptr, *unsummedPanels = nullptr;
+    if (isStrassen<Lanes>) {
+      unsummed = scratch.floats(4, kTilesAtOnce<Lanes> * kTile);
+      unsummedPanels = scratch.floats(5, kPanelsAtOnce * kPanelSize);
+    }
     std::fill(sums, sums + block.tiles * sumsStride, 0.0f);
-    int heights[kBlockTiles];
+    std::vector<int> heights(block.tiles);
     for (int64_t t = 0; t < block.tiles; ++t) heights[t] = block.height(t);
+    auto result = [&](int64_t tile, int64_t panel) {
+      return results + (panel * block.tiles + tile) * kTileSize;
+    };
     bool hasBegun = false;
     for (int64_t segment = 0; segment < segments; ++segment) {
       for (int64_t part = 0; part < parts; ++part) {
         int64_t start = part * partSize, end = std::min(depth, start + partSize);
-        for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce) {
-          packA(segment, start, end, block.part(t), packed + t * kPartTile);
-        }
-        for (int64_t t = 0; t < block.tiles; ++t) {
-          addTileSums(packed + t * kPartTile, end - start, sums + t * sumsStride);
+        for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce<Lanes>) {
+          TileBlock here = block.part(t, kTilesAtOnce<Lanes>);
+          float *target = isStrassen<Lanes> ? unsummed : packed + t * kTile;
+          packA(segment, start, end, here, target);
+          for (int64_t u = 0; u < here.tiles; ++u) {
+            addTileSums(target + u * kTile, end - start, sums + (t + u) * sumsStride);
+          }
+          for (int64_t u = 0; u < here.tiles && isStrassen<Lanes>; u += 2) {
+            sumTiles(unsummed + u * kTile, unsummed + (u + 1) * kTile, end - start,
+                     packed + (t + u) * kPackedTile, kSumTile);
+          }
         }
         for (int64_t p = 0; p < panelsHere; p += kPanelsAtOnce) {
           int64_t count = std::min(kPanelsAtOnce, panelsHere - p);
-          packB(segment, start, end, (firstPanel + p) * kPanel, count, packedPanels);
-          for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce) {
-            int64_t tilesEnd = std::min(block.tiles, t + kTilesAtOnce);
-            for (int64_t q = 0; q < count; ++q) {
-              for (int64_t u = t; u < tilesEnd; ++u) {
-                float *result = results + ((p + q) * block.tiles + u) * kTileSize;
-                fetch(result + kTileSize, kPanel, kTileRows);
-                productOf(heights[u])(packed + u * kPartTile, packedPanels + q * kPartPanel, end - start,
-                                      result, hasBegun, packed + (u + 1) * kPartTile);
+          packB(segment, start, end, (firstPanel + p) * kPanel, count,
+                isStrassen<Lanes> ? unsummedPanels : packedPanels);
+          for (int64_t q = 0; q < count && isStrassen<Lanes>; q += 2) {
+            const float *first = unsummedPanels + q * kPanelSize;
+            sumPanels(first, q + 1 < count ? first + kPanelSize : nullptr, end - start,
+                      packedPanels + q * kPackedPanel, kSumPanel);
+          }
+          for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce<Lanes>) {
+            int64_t tilesEnd = std::min(block.tiles, t + kTilesAtOnce<Lanes>);
+            for (int64_t q = 0; q < count; q += kGroup) {
+              const float *panel = packedPanels + q * kPackedPanel;
+              if constexpr (isStrassen<Lanes>) {
+                for (const StrassenStep &step : strassenSteps(count - q)) {
+                  for (int64_t u = t; u < tilesEnd; u += 2) {
+                    const float *tile = packed + u * kPackedTile + step.m * kSumTile;
+                    auto target = [&](int which) { return result(u + which / 2, p + q + which % 2); };
+                    productOf(step, heights[u])(tile, panel + step.m * kSumPanel, halfOf(end - start),
+                                                target(step.first), hasBegun || !step.beginsFirst,
+                                                target(step.second), hasBegun || !step.beginsSecond,
+                                                tile + 2 * kPackedTile);
+                  }
+                }
+              } else {
+                for (int64_t u = t; u < tilesEnd; ++u) {
+                  fetch(result(u + 1, p + q), kPanel, kTileRows);
+                  productOf<Lanes>(heights[u])(packed + u * kTile, panel, end - start,
+                                               result(u, p + q), hasBegun, nullptr, false,
+                                               packed + (u + 1) * kTile);
+                }
               }
             }
           }
@@ -104,8 +160,8 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
     }
     for (int64_t t = 0; t < block.tiles; ++t) {
       for (int64_t p = 0; p < panelsHere; ++p) {
-        finish(block.first + t, block.start(t), block.height(t), firstPanel + p,
-               results + (p * block.tiles + t) * kTileSize, sums + t * sumsStride);
+        finish(block.first + t, block.start(t), block.height(t), firstPanel + p, result(t, p),
+               sums + t * sumsStride);
       }
     }
   });
@@ -113,10 +169,11 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
 
 /// Copies columns of rows [start, end) of a matrix [rows, m] into tiles. What lies behind a tile's
 /// columns is read too, and ignored, unless it lies behind the matrix.
+template <typename Lanes>
 static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int64_t start,
                               int64_t end, const TileBlock &block, float *tiles) {
   int64_t size = (rows - 1) * stride + block.m;
-  int64_t firsts[kTilesAtOnce];
+  int64_t firsts[kTilesAtOnce<Lanes>];
   for (int64_t i = 0; i < block.tiles; ++i) firsts[i] = block.start(i);
   for (int64_t k = start; k < end; ++k) {
     const float *row = a + k * stride;
@@ -127,7 +184,7 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
     for (int64_t i = 0; i < block.tiles; ++i) {
       for (int r = 0; r < kTileRows; r += kWidth) {
         int64_t c = firsts[i] + r;
-        store(target + i * kPartTile + r,
+        store(target + i * kPartTile<Lanes> + r,
               isWhole || c + kWidth <= left
                   ? load(row + c) : loadFirst(row + c, std::max<int64_t>(left - c, 0)));
       }
@@ -136,6 +193,7 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
 }
 
 /// Copies columns of rows [start, end) to `count` panels, normalised if moments are given.
+template <typename Lanes>
 static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int64_t columns,
                                const float *moments, int64_t start, int64_t end, int64_t column,
                                int64_t count, float *panels) {
@@ -147,7 +205,7 @@ static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int
     for (int64_t p = 0; p < count; ++p) {
       Wide v = loadUpTo<Wide>(row + p * kPanel, left - p * kPanel);
       if (moments) v = (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]);
-      store(panels + p * kPartPanel + (k - start) * kPanel, v);
+      store(panels + p * kPartPanel<Lanes> + (k - start) * kPanel, v);
     }
   }
 }
@@ -189,17 +247,22 @@ static void finishWeightTile(const WeightGradient &g, int64_t tileIndex, int64_t
   }
 }
 
+template <typename Lanes>
 static void weightGradient(const WeightGradient &g) {
-  sumProducts(
+  sumProducts<Lanes>(
       g.m, g.n, 1, g.rows,
       [&](int64_t, int64_t start, int64_t end, const TileBlock &block, float *tiles) {
-        packTilesOfMatrix(g.a, g.aStride, g.rows, start, end, block, tiles);
+        packTilesOfMatrix<Lanes>(g.a, g.aStride, g.rows, start, end, block, tiles);
       },
       [&](int64_t, int64_t start, int64_t end, int64_t column, int64_t count, float *panels) {
-        packPanelsOfMatrix(g.b, g.bStride, g.rows, g.n, g.moments, start, end, column, count, panels);
+        packPanelsOfMatrix<Lanes>(g.b, g.bStride, g.rows, g.n, g.moments, start, end, column, count, panels);
       },
       [&](int64_t tileIndex, int64_t first, int rows, int64_t panel, const float *tile,
           const float *sums) { finishWeightTile(g, tileIndex, first, rows, panel, tile, sums); });
+}
+
+static void weightGradient(const WeightGradient &g) {
+  g.strassen ? weightGradient<Strassen>(g) : weightGradient<Singles>(g);
 }
 
 /// Where row `row` of `rows` in a matrix of a batch has its number for channel c: as rows of channels,
@@ -212,12 +275,12 @@ INLINE const float *tokenRow(const float *x, bool hasPanels, int64_t channels, i
 }
 
 static void tokenWeightGradient(const TokenWeightGradient &g) {
-  sumProducts(
+  sumProducts<Singles>(
       g.m, g.n, g.batch, g.channels,
       [&](int64_t matrix, int64_t start, int64_t end, const TileBlock &block, float *tiles) {
         for (int64_t i = 0; i < block.tiles; ++i) {
           int64_t first = block.start(i);
-          packColumns(block.height(i), end - start, tiles + i * kPartTile, [&](int r, int64_t k) {
+          packColumns(block.height(i), end - start, tiles + i * kPartTile<Singles>, [&](int r, int64_t k) {
             int64_t count = end - start - k;
             const float *a = tokenRow(g.a, g.aHasPanels, g.channels, matrix, g.m, first + r, start + k);
             __builtin_prefetch(a + kAhead);
@@ -231,7 +294,7 @@ static void tokenWeightGradient(const TokenWeightGradient &g) {
         for (int64_t p = 0; p < panelsThere; ++p) {
           int64_t first = column + p * kPanel;
           packPanelOfRows(std::min<int64_t>(kPanel, g.n - first), end - start,
-                          panels + p * kPartPanel, [&](int r, int64_t k) {
+                          panels + p * kPartPanel<Singles>, [&](int r, int64_t k) {
             int64_t count = end - start - k;
             const float *b = tokenRow(g.b, g.bHasPanels, g.channels, matrix, g.n, first + r, start + k);
             __builtin_prefetch(b + kAhead);

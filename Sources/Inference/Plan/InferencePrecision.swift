@@ -22,4 +22,9 @@ public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
     case .int8: 0.25
     }
   }
+
+  /// As what kernels multiply that do not multiply bytes.
+  var kernelFormat: PackedWeight.Format {
+    others == .bfloat16 && Engine.hasBFloat16Products ? .bfloat16 : .float32
+  }
 }

@@ -13,20 +13,32 @@ final class PackedWeights {
 
   init(_ precision: InferencePrecision) { self.precision = precision }
 
-  func rows(_ step: RowStep) -> RowMix {
-    if let (mix, _) = rows[step.origin.key] { return mix }
-    let mix = packed(step, isInBytes(step.origin) ? .bytes : others)
+  /// The step's kernel, for a route that is one.
+  func rows(_ step: RowStep, _ route: Route = .fused) -> RowMix {
+    let key = key(step.origin, route)
+    if let (mix, _) = rows[key] { return mix }
+    let mix = packed(step, format(of: step.origin, route))
       .taking(ranges[step.origin.key]?.known ?? ActivationRanges())
-    rows[step.origin.key] = (mix, step.origin)
+    rows[key] = (mix, step.origin)
     return mix
   }
 
-  func columns(_ step: ColumnStep) -> ColumnMix {
-    if let (mix, _) = columns[step.origin.key] { return mix }
-    let mix = packed(step, isInBytes(step.origin) ? .bytes : others)
+  func columns(_ step: ColumnStep, _ route: Route = .fused) -> ColumnMix {
+    let key = key(step.origin, route)
+    if let (mix, _) = columns[key] { return mix }
+    let mix = packed(step, format(of: step.origin, route))
       .taking(ranges[step.origin.key]?.known ?? ActivationRanges())
-    columns[step.origin.key] = (mix, step.origin)
+    columns[key] = (mix, step.origin)
     return mix
+  }
+
+  private func key(_ origin: WeightOrigin, _ route: Route) -> String {
+    route == .strassen ? "\(route) \(origin.key)" : origin.key
+  }
+
+  private func format(of origin: WeightOrigin, _ route: Route) -> PackedWeight.Format {
+    if isInBytes(origin) { return .bytes }
+    return route == .strassen ? .strassen : precision.kernelFormat
   }
 
   /// Kernels for each of a step's two layers, or for its only one.
@@ -34,9 +46,9 @@ final class PackedWeights {
   func layers(_ step: ColumnStep) -> [ColumnMix] { step.layers.map { columns($0) } }
 
   /// Forgets what was packed for the step, which is computed in another way.
-  func forget(_ step: RowStep) { rows[step.origin.key] = nil }
+  func forget(_ step: RowStep, _ route: Route = .fused) { rows[key(step.origin, route)] = nil }
 
-  func forget(_ step: ColumnStep) { columns[step.origin.key] = nil }
+  func forget(_ step: ColumnStep, _ route: Route = .fused) { columns[key(step.origin, route)] = nil }
 
   /// The step's layers by libtorch's operators.
   func library(_ step: RowStep, _ route: Route) -> LibraryRows {
@@ -83,8 +95,8 @@ final class PackedWeights {
   }
 
   /// The step's weights without bytes.
-  func exact(_ step: RowStep) -> RowMix { packed(step, others) }
-  func exact(_ step: ColumnStep) -> ColumnMix { packed(step, others) }
+  func exact(_ step: RowStep) -> RowMix { packed(step, precision.kernelFormat) }
+  func exact(_ step: ColumnStep) -> ColumnMix { packed(step, precision.kernelFormat) }
 
   /// Takes weights without bytes from now on.
   func keep(_ mix: RowMix, for origin: WeightOrigin) {
@@ -95,11 +107,6 @@ final class PackedWeights {
   func keep(_ mix: ColumnMix, for origin: WeightOrigin) {
     columns[origin.key] = (mix, origin)
     exact.insert(origin.key)
-  }
-
-  /// What is multiplied where bytes are not.
-  private var others: PackedWeight.Format {
-    precision.others == .bfloat16 && Engine.hasBFloat16Products ? .bfloat16 : .float32
   }
 
   private func packed(_ step: RowStep, _ format: PackedWeight.Format) -> RowMix {

@@ -9,6 +9,8 @@ package final class BranchRoutes: Sendable {
   package enum Route: String, Codable, Sendable, CaseIterable {
     /// A function of its own for the whole branch.
     case kernels
+    /// The same, whose layers over channels multiply by Strassen's products.
+    case strassen
     /// One of libtorch's operators after the other.
     case layers
   }
@@ -30,19 +32,22 @@ package final class BranchRoutes: Sendable {
   /// By branch: "channel MLP 8x196x512, 2048 512, gelu, norm".
   package var chosen: [String: Route] { routes.withLock { $0 } }
 
-  /// The branch's route; `seconds` measures one that was not met yet, on this machine or in this run.
-  func route(of branch: String, _ seconds: (Route) -> Double) -> Route {
+  /// The branch's route of those that there are, kernels first; `seconds` measures one that was not met
+  /// yet, on this machine or in this run.
+  func route(of branch: String, among routes: [Route], _ seconds: (Route) -> Double) -> Route {
     if let route = chosen[branch] { return route }
     let key = "step of \(branch)"
-    var route = table.route(for: key, among: Route.allCases)
+    var route = table.route(for: key, among: routes)
     if route == nil {
-      // Kernels take less memory: layers must be faster by more than a moment's noise.
-      table.keep(seconds(.layers) > 0.93 * seconds(.kernels) ? Route.kernels : .layers, for: key)
+      // Kernels take less memory: others must be faster by more than a moment's noise.
+      let shares: [Route: Double] = [.strassen: 0.98, .layers: 0.93]
+      let times = routes.map { (seconds: seconds($0) / (shares[$0] ?? 1), route: $0) }
+      table.keep(times.min { $0.seconds < $1.seconds }?.route ?? .kernels, for: key)
       table.save()
       // Equal runs that begin at the same time take the route of the first.
-      route = table.route(for: key, among: Route.allCases)
+      route = table.route(for: key, among: routes)
     }
-    routes.withLock { $0[branch] = route }
+    self.routes.withLock { $0[branch] = route }
     return route ?? .kernels
   }
 }

@@ -55,10 +55,11 @@ extension MLP {
       let kernelNorm = kernelNorm(norm, x, [fc1, fc2], scale)
     else { return layers(x, dropPath) }
     let branch = Branch("channel MLP", x, [fc1, fc2], activation, [kernelNorm], scale)
-    return branch.faster(dropPath, layers) { x, factors in
+    return branch.faster(dropPath, [.kernels, .strassen, .layers], layers) { x, factors, route in
       BranchKernels.channelMLP(
         x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
-        second: fc2.branchLinear, scale: scale?.gamma.tensor, factors: factors)
+        second: fc2.branchLinear, scale: scale?.gamma.tensor, factors: factors,
+        strassen: route == .strassen)
     }
   }
 
@@ -74,7 +75,7 @@ extension MLP {
       let kernelNorm = kernelNorm(norm, x, [fc1, fc2], nil)
     else { return layers(x, dropPath) }
     let branch = Branch("token MLP", x, [fc1, fc2], activation, [kernelNorm])
-    return branch.faster(dropPath, layers) { x, factors in
+    return branch.faster(dropPath, [.kernels, .layers], layers) { x, factors, _ in
       BranchKernels.tokenMLP(
         x, norm: kernelNorm, first: fc1.branchLinear, activation: activation.kernelActivation,
         second: fc2.branchLinear, factors: factors)
@@ -101,7 +102,7 @@ extension Linear {
       let kernelNorm = kernelNorm(norm, x, [self], scale)
     else { return layers(x, dropPath) }
     let branch = Branch("token mixing", x, [self], nil, [kernelNorm], scale)
-    return branch.faster(dropPath, layers) { x, factors in
+    return branch.faster(dropPath, [.kernels, .layers], layers) { x, factors, _ in
       BranchKernels.tokenLinear(
         x, norm: kernelNorm, linear: branchLinear, scale: scale?.gamma.tensor, factors: factors)
     }
@@ -127,14 +128,15 @@ package func gatedResidual(
     let gateNorm = kernelNorm(gateNorm, x, [], nil, width: half)
   else { return layers(x, dropPath) }
   let branch = Branch("gated MLP", x, [first, gate, second], activation, [norm, gateNorm])
-  return branch.faster(dropPath, layers) { x, factors in
+  return branch.faster(dropPath, [.kernels, .strassen, .layers], layers) { x, factors, route in
     BranchKernels.gatedMLP(
       x, norm: norm, first: first.branchLinear, activation: activation.kernelActivation,
-      gateNorm: gateNorm, gate: gate.branchLinear, second: second.branchLinear, factors: factors)
+      gateNorm: gateNorm, gate: gate.branchLinear, second: second.branchLinear, factors: factors,
+      strassen: route == .strassen)
   }
 }
 
-/// A residual branch that can be computed in two ways.
+/// A residual branch that can be computed in several ways.
 private struct Branch {
   let x: Tensor
   let parameters: [Tensor]
@@ -158,15 +160,16 @@ private struct Branch {
     parts = ([widths] + others.compactMap(\.self)).joined(separator: ", ")
   }
 
-  /// The result by kernels, or layer by layer where that trains faster.
+  /// The result by the route that trains fastest; without measured routes by the first, which is kernels.
   func faster(
-    _ dropPath: DropPath?, _ layers: (Tensor, DropPath?) -> Tensor,
-    _ kernels: (_ x: Tensor, _ factors: Tensor?) -> Tensor
+    _ dropPath: DropPath?, _ routes: [BranchRoutes.Route], _ layers: (Tensor, DropPath?) -> Tensor,
+    _ kernels: (_ x: Tensor, _ factors: Tensor?, BranchRoutes.Route) -> Tensor
   ) -> Tensor {
-    let route = BranchRoutes.current?.route(of: key) { route in
-      seconds { x in route == .kernels ? kernels(x, nil) : layers(x, nil) }
+    let measured = BranchRoutes.current?.route(of: key, among: routes) { route in
+      seconds { x in route == .layers ? layers(x, nil) : kernels(x, nil, route) }
     }
-    return route == .layers ? layers(x, dropPath) : kernels(x, dropPath?.factors(for: x))
+    let route = measured ?? routes[0]
+    return route == .layers ? layers(x, dropPath) : kernels(x, dropPath?.factors(for: x), route)
   }
 
   /// So many samples at most tell how fast it is.

@@ -50,15 +50,16 @@ package enum BranchKernels {
   ///
   /// - Parameters:
   ///   - scale: [C], factors: [B]; 1 where nil.
+  ///   - strassen: multiplies by Strassen's products.
   package static func channelMLP(
     _ x: Tensor, norm: BranchNorm, first: BranchLinear, activation: KernelActivation,
-    second: BranchLinear, scale: Tensor?, factors: Tensor?
+    second: BranchLinear, scale: Tensor?, factors: Tensor?, strassen: Bool = false
   ) -> Tensor {
     runKernel("channel MLP", (x, norm, first, second, scale, factors)) { y in
       ct_channel_mlp(
         x.pointer, norm.operand, first.weight.pointer, first.bias?.pointer, second.weight.pointer,
-        second.bias?.pointer, scale?.pointer, factors?.pointer,
-        activation.code, &y)
+        second.bias?.pointer, scale?.pointer, factors?.pointer, activation.code,
+        strassen ? 1 : 0, &y)
     }
   }
 
@@ -86,16 +87,17 @@ package enum BranchKernels {
   }
 
   /// `x + factors * second(u * gate(gateNorm(v)))` with `[u, v] = activation(first(norm(x)))`, the gate
-  /// over the tokens: [B, S, C] -> [B, S, C].
+  /// over the tokens: [B, S, C] -> [B, S, C]. `strassen` as in `channelMLP`, for the layers over channels.
   package static func gatedMLP(
     _ x: Tensor, norm: BranchNorm, first: BranchLinear, activation: KernelActivation,
-    gateNorm: BranchNorm, gate: BranchLinear, second: BranchLinear, factors: Tensor?
+    gateNorm: BranchNorm, gate: BranchLinear, second: BranchLinear, factors: Tensor?,
+    strassen: Bool = false
   ) -> Tensor {
     runKernel("gated MLP", (x, norm, first, gateNorm, gate, second, factors)) { y in
       ct_gated_mlp(
         x.pointer, norm.operand, first.weight.pointer, first.bias?.pointer, gateNorm.operand,
         gate.weight.pointer, gate.bias?.pointer, second.weight.pointer, second.bias?.pointer,
-        factors?.pointer, activation.code, &y)
+        factors?.pointer, activation.code, strassen ? 1 : 0, &y)
     }
   }
 }

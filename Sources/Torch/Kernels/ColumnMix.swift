@@ -113,6 +113,7 @@ package struct ColumnMix: Sendable {
     mix.hiddenActivation = hiddenActivation.code
     (mix.weight, mix.weightBytes) = last.pointers
     mix.bfloat16 = last.format == .bfloat16
+    mix.strassen = last.format == .strassen
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.resultScale = resultScale?.floats

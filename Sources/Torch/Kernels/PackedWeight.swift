@@ -20,6 +20,8 @@ package struct PackedWeight: Sendable {
   /// What numbers are multiplied as.
   package enum Format: Sendable {
     case float32
+    /// In float32 by Strassen's products, which are an eighth fewer.
+    case strassen
     /// Weights and activations rounded to bfloat16, as ``Engine/hasBFloat16Products`` makes it worth.
     case bfloat16
     /// Weights in 8 bits of their row's range, activations in 8 bits of their own,
@@ -52,18 +54,31 @@ package struct PackedWeight: Sendable {
     let rows = weight.shape[0], width = paddedToPanels(rows)
     return PackedWeight(
       weight.padded([0, depth - weight.shape[1]]), bias: bias?.padded([0, width - rows]), format,
-      scaleCount: width, size: format == .bfloat16 ? ct_bfloat16_panels_size : ct_panels_size,
-      pack: format == .bfloat16 ? ct_pack_bfloat16_panels : ct_pack_panels,
-      byteSize: ct_byte_panels_size, packBytes: ct_pack_byte_panels)
+      scaleCount: width,
+      sizes: [
+        .float32: ct_panels_size, .strassen: ct_strassen_panels_size,
+        .bfloat16: ct_bfloat16_panels_size, .bytes: ct_byte_panels_size,
+      ],
+      packs: [
+        .float32: ct_pack_panels, .strassen: ct_pack_strassen_panels,
+        .bfloat16: ct_pack_bfloat16_panels,
+      ],
+      packBytes: ct_pack_byte_panels)
   }
 
   /// For ``ColumnMix``: in tiles.
   static func tiles(_ weight: Tensor, _ bias: Tensor?, _ format: Format) -> PackedWeight {
     PackedWeight(
       weight, bias: bias, format, scaleCount: weight.shape[0],
-      size: format == .bfloat16 ? ct_bfloat16_tiles_size : ct_tiles_size,
-      pack: format == .bfloat16 ? ct_pack_bfloat16_tiles : ct_pack_tiles,
-      byteSize: ct_byte_tiles_size, packBytes: ct_pack_byte_tiles)
+      sizes: [
+        .float32: ct_tiles_size, .strassen: ct_strassen_tiles_size,
+        .bfloat16: ct_bfloat16_tiles_size, .bytes: ct_byte_tiles_size,
+      ],
+      packs: [
+        .float32: ct_pack_tiles, .strassen: ct_pack_strassen_tiles,
+        .bfloat16: ct_pack_bfloat16_tiles,
+      ],
+      packBytes: ct_pack_byte_tiles)
   }
 
   static func paddedToPanels(_ count: Int) -> Int {
@@ -81,23 +96,23 @@ package struct PackedWeight: Sendable {
   ) -> Void
 
   private init(
-    _ weight: Tensor, bias: Tensor?, _ format: Format, scaleCount: Int, size: Size, pack: Pack,
-    byteSize: Size, packBytes: PackBytes
+    _ weight: Tensor, bias: Tensor?, _ format: Format, scaleCount: Int, sizes: [Format: Size],
+    packs: [Format: Pack], packBytes: PackBytes
   ) {
     let weight = weight.to(.float32).contiguous()
     (rows, depth) = (weight.shape[0], weight.shape[1])
     self.bias = bias?.to(.float32).contiguous()
     self.format = format
     let (rows, depth) = (Int64(rows), Int64(depth))
-    switch format {
-    case .float32, .bfloat16:
-      let floats = Tensor.empty([Int(size(rows, depth))])
+    let size = Int(sizes[format]?(rows, depth) ?? 0)
+    if let pack = packs[format] {
+      let floats = Tensor.empty([size])
       pack(weight.floats, rows, depth, floats.mutableFloats)
       (self.floats, bytes) = (floats, nil)
-    case .bytes:
+    } else {
       let group = Int(ct_byte_group())
       let bytes = Bytes(
-        values: .empty([Int(byteSize(rows, depth))], dtype: .int8), scales: .empty([scaleCount]),
+        values: .empty([size], dtype: .int8), scales: .empty([scaleCount]),
         sums: .empty([scaleCount * ((self.depth + group - 1) / group)]))
       packBytes(
         weight.floats, rows, depth, bytes.values.mutableBytes, bytes.scales.mutableFloats,

@@ -72,6 +72,7 @@ package struct RowMix: Sendable {
     mix.hiddenActivation = hiddenActivation.code
     (mix.weight, mix.weightBytes) = last.pointers
     mix.bfloat16 = last.format == .bfloat16
+    mix.strassen = last.format == .strassen
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.gate = gate?.floats

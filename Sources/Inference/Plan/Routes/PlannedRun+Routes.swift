@@ -48,7 +48,7 @@ extension PlannedRun {
         return ContinuousClock().measure { perform(index) }
       }
       let time = times.min() ?? .zero
-      if time < best.time * 0.96 { best = (time, route) }
+      if time < best.time * 0.97 { best = (time, route) }
     }
     return best.route
   }
@@ -59,10 +59,10 @@ extension PlannedRun {
     case .call: break
     case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step):
       weights.forgetLibraries(of: step, but: route)
-      if route != .fused { weights.forget(step) }
+      for kernel in [Route.fused, .strassen] where kernel != route { weights.forget(step, kernel) }
       if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
     case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step):
-      if route != .fused { weights.forget(step) }
+      for kernel in [Route.fused, .strassen] where kernel != route { weights.forget(step, kernel) }
       if route != .turned { weights.forget(TurnedColumns.layers(of: step)) }
       if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
     }
@@ -73,7 +73,7 @@ extension PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(isDouble: step.hidden != nil, isMoved: step.entry.moves != nil)
+    Route.ofColumns(precision, isDouble: step.hidden != nil, isMoved: step.entry.moves != nil)
   }
 
   /// The fastest way to compute the step, if it is known.
@@ -105,7 +105,7 @@ extension PlannedRun {
       return .twoColumns(first: mixes[0], second: mixes[1], hidden: hiddenMemory(shape), step)
     default: break
     }
-    return .columns(weights.columns(step), step)
+    return .columns(weights.columns(step, route), step)
   }
 
   /// Memory for what lies between two layers that are computed one after the other.
@@ -117,7 +117,7 @@ extension PlannedRun {
 
   func rows(_ step: RowStep, _ route: Route) -> Work {
     switch route {
-    case .fused, .turned: return .rows(weights.rows(step), step)
+    case .fused, .strassen, .turned: return .rows(weights.rows(step, route), step)
     case .split:
       let mixes = weights.layers(step)
       guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else {

@@ -5,6 +5,8 @@ import Torch
 package enum Route: String, Codable, Sendable {
   /// One kernel for all of it.
   case fused
+  /// The same, by Strassen's products.
+  case strassen
   /// Of a layer over tokens: turned around, as a layer over channels.
   case turned
   /// A kernel for each of two layers, with the hidden numbers in memory between them.
@@ -19,18 +21,25 @@ package enum Route: String, Codable, Sendable {
   case oneDNNBFloat16 = "onednn-bf16"
 
   /// Those for layers over tokens; what moves along a map is not turned.
-  package static func ofColumns(isDouble: Bool, isMoved: Bool) -> [Route] {
-    [.fused] + (isDouble ? [.split] : []) + (isMoved ? [] : [.turned])
+  package static func ofColumns(
+    _ precision: InferencePrecision, isDouble: Bool, isMoved: Bool
+  ) -> [Route] {
+    kernels(precision) + (isDouble ? [.split] : []) + (isMoved ? [] : [.turned])
   }
 
   /// Those for layers over channels, without products of bytes.
   package static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
-    var routes: [Route] = isDouble ? [.fused, .split, .blas] : [.fused, .blas]
+    var routes = kernels(precision) + (isDouble ? [.split, .blas] : [.blas])
     if OneDNN.isThere {
       routes += [.oneDNN, .oneDNNPacked]
       if precision.others.products(on: .cpu) == .bfloat16 { routes.append(.oneDNNBFloat16) }
     }
     return routes
+  }
+
+  /// Those of one kernel: what multiplies pairs of bfloat16 has no room for sums.
+  private static func kernels(_ precision: InferencePrecision) -> [Route] {
+    precision.kernelFormat == .float32 ? [.fused, .strassen] : [.fused]
   }
 }
 
