@@ -112,7 +112,26 @@ import Torch
     #expect(difference(plan(x), run(x)) < 2e-5)
     let routes = Route.ofRows(.float32, isDouble: false)
     let route = try #require(table.route(for: "fp32 1x40, 40 identity", among: routes))
-    #expect(plan.kernels(for: [1, 40])?.count == (route == .fused ? 6 : 0))
+    #expect(plan.kernels(for: [1, 40])?.count == ([.fused, .strassen].contains(route) ? 6 : 0))
+  }
+
+  /// Although products of several samples are added to one another.
+  @Test(arguments: [Route.fused, .strassen])
+  func whatIsNoNumberStaysInItsSample(_ route: Route) throws {
+    let model = try model("mixer_s16_224")
+    let plan = InferencePlan(routes: RouteTable(path: nil, always: route.rawValue)) {
+      model.logits($0)
+    }
+    let images = images(model, 4, seed: 6)
+    for _ in 0..<2 { _ = plan(images) }
+    let expected = withoutGradients { model.logits(images) }
+    images.narrowed(0, 1..<2).copyInPlace(.full([1], .nan))
+    let logits = plan(images)
+    #expect(logits.narrowed(0, 1..<2).isFinite().to(.float32).sum().item == 0)
+    for sample in [0, 2, 3] {
+      let part = sample..<sample + 1
+      #expect(difference(logits.narrowed(0, part), expected.narrowed(0, part)) < 2e-5)
+    }
   }
 
   @Test func repeatsAreEqualToTheBit() throws {

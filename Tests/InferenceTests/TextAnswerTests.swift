@@ -30,7 +30,9 @@ import Torch
       name, settings: all, generator: Generator(seed: 7))
     // Weights large enough that every token counts.
     for entry in checkpoint.model.namedParameters where entry.parameter.tensor.rank == 2 {
-      entry.parameter.replace(entry.parameter.tensor.detached() * 8)
+      let weight = entry.parameter.tensor.detached()
+      // A gate's weights begin near 0.
+      entry.parameter.replace(weight * max(8, 0.3 / weight.abs().max().item))
     }
     checkpoint.labels = labels
     checkpoint.reading = reading

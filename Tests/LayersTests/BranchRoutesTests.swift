@@ -48,9 +48,12 @@ import Torch
       table.keep(other, for: "step of channel MLP 8x5x12, 20 12, gelu, norm")
     }
     let routes = BranchRoutes(["channel MLP 8x5x12, 20 12, gelu, norm": route], table: table)
-    let y = mlp(routes)
-    let isLayers = route == .layers
-    #expect(y.array(of: Float.self) == mlp(nil, off: isLayers).array(of: Float.self))
-    #expect(y.array(of: Float.self) != mlp(nil, off: !isLayers).array(of: Float.self))
+    let y = mlp(routes).array(of: Float.self)
+    for other in BranchRoutes.Route.allCases {
+      let always = BranchRoutes(table: RouteTable(path: nil, always: other.rawValue))
+      #expect((y == mlp(always).array(of: Float.self)) == (route == other))
+    }
+    #expect((y == mlp(nil).array(of: Float.self)) == (route == .kernels))
+    #expect((y == mlp(nil, off: true).array(of: Float.self)) == (route == .layers))
   }
 }

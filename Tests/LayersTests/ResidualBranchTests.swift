@@ -24,6 +24,17 @@ private func expectClose(_ a: Tensor, _ b: Tensor, tolerance: Double = 2e-5) {
   #expect(difference <= tolerance * (1 + size), "\(difference) of \(size) in \(a.shape)")
 }
 
+/// The ways to compute a branch by kernels; where it has no layers over channels, they are the same.
+private let kernelRoutes = [BranchRoutes.Route.kernels, .strassen]
+
+/// What `body` gives where branches take the route.
+private func taking<Result>(_ route: BranchRoutes.Route, _ body: () throws -> Result) rethrows
+  -> Result
+{
+  let routes = BranchRoutes(table: RouteTable(path: nil, always: route.rawValue))
+  return try BranchRoutes.$current.withValue(routes, operation: body)
+}
+
 /// Values and all gradients of `branch` with kernels and without.
 private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -> Tensor) {
   let generator = Generator(seed: 8)
@@ -37,21 +48,21 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
   }
   #expect(BranchKernels.take(leaf, parameters))
   let cotangent = Tensor.normal(x.shape, generator: generator)
-  func run(off: Bool) -> [Tensor?] {
-    BranchKernels.$areOff.withValue(off) {
-      let y = branch(leaf)
-      let found = gradients(
-        of: [y], cotangents: [cotangent], withRespectTo: [leaf] + parameters)
-      return [y, withoutGradients { branch(leaf) }] + found
-    }
+  func run() -> [Tensor?] {
+    let y = branch(leaf)
+    let found = gradients(of: [y], cotangents: [cotangent], withRespectTo: [leaf] + parameters)
+    return [y, withoutGradients { branch(leaf) }] + found
   }
-  for (a, b) in zip(run(off: false), run(off: true)) {
-    guard let a, let b else {
-      Issue.record("a gradient is missing")
-      continue
+  let expected = BranchKernels.$areOff.withValue(true) { run() }
+  for route in kernelRoutes {
+    for (a, b) in zip(taking(route, run), expected) {
+      guard let a, let b else {
+        Issue.record("a gradient is missing")
+        continue
+      }
+      // The norm of a single channel is 0, times a thousand: of its gradients only rounding is left.
+      expectClose(a, b, tolerance: x.shape[2] == 1 ? 2e-4 : 2e-5)
     }
-    // The norm of a single channel is 0, times a thousand: of its gradients only rounding is left.
-    expectClose(a, b, tolerance: x.shape[2] == 1 ? 2e-4 : 2e-5)
   }
 }
 
@@ -141,8 +152,9 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
   }
 
   /// On any number of threads each number is summed in the same order.
-  @Test(arguments: [(13, 33, .gelu), (49, 50, .silu), (100, 130, .geluTanh)] as [Size])
-  func threadsDoNotMatter(_ size: Size) {
+  @Test(
+    arguments: [(13, 33, .gelu), (49, 50, .silu), (100, 130, .geluTanh)] as [Size], kernelRoutes)
+  func threadsDoNotMatter(_ size: Size, _ route: BranchRoutes.Route) {
     let generator = Generator(seed: 7)
     let (c, s, width) = (size.channels, size.tokens, size.channels + 3)
     func linear(_ from: Int, _ to: Int) -> Linear {
@@ -163,14 +175,16 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
     let cotangent = Tensor.normal(leaf.shape, generator: generator)
     #expect(BranchKernels.take(leaf, inputs))
     let results = onThreads {
-      let x = channels.residual(norm, leaf, scale: scale, dropPath(0.5))
-      let y = mixing.residualOverRows(affine, tokens.residualOverRows(norm, x))
-      let z = gatedResidual(
-        norm, y, first: first, activation: size.activation, gateNorm: gateNorm, gate: gate,
-        second: second, nil
-      ) { x, _ in x }
-      let found = gradients(of: [z], cotangents: [cotangent], withRespectTo: inputs)
-      return ([z] + found.compactMap(\.self)).map { $0.array(of: Float.self) }
+      taking(route) {
+        let x = channels.residual(norm, leaf, scale: scale, dropPath(0.5))
+        let y = mixing.residualOverRows(affine, tokens.residualOverRows(norm, x))
+        let z = gatedResidual(
+          norm, y, first: first, activation: size.activation, gateNorm: gateNorm, gate: gate,
+          second: second, nil
+        ) { x, _ in x }
+        let found = gradients(of: [z], cotangents: [cotangent], withRespectTo: inputs)
+        return ([z] + found.compactMap(\.self)).map { $0.array(of: Float.self) }
+      }
     }
     #expect(results[0].count == inputs.count + 1)
     for (index, numbers) in results[0].enumerated() {

@@ -85,7 +85,7 @@ import Torch
   /// Also where the way is measured within a block (nil). No kernel does dropout within a branch.
   @Test(
     arguments: ["gmlp_s16_224", "mixer_s16_224", "resmlp_12_224"],
-    [.kernels, .layers, nil] as [BranchRoutes.Route?])
+    BranchRoutes.Route.allCases + [nil])
   func blocksComputedAgainTakeTheirRoutes(_ name: String, _ route: BranchRoutes.Route?) throws {
     func outcome(isOn: Bool, _ routes: BranchRoutes?) throws -> Outcome {
       let model = try network(name, drops: ["drop_path"])

@@ -20,8 +20,14 @@ import Torch
     (5, 300, 0, 550), (5, 270, 530, 550),
   ]
 
-  @Test(arguments: sizes)
-  func channelMixing(rows: Int, depth: Int, hidden: Int, results: Int) {
+  /// Those that compute in float32.
+  nonisolated static let formats = [PackedWeight.Format.float32, .strassen]
+
+  @Test(arguments: sizes, formats)
+  func channelMixing(
+    _ size: (rows: Int, depth: Int, hidden: Int, results: Int), _ format: PackedWeight.Format
+  ) {
+    let (rows, depth, hidden, results) = size
     let x = normal([rows, depth], scale: 3)
     let first = (normal([hidden, depth], scale: 0.3), normal([hidden]))
     let weight = normal([results, hidden > 0 ? hidden : depth], scale: 0.3)
@@ -30,7 +36,7 @@ import Torch
     for epsilon in [nil, 1e-5] {
       let mix = RowMix(
         epsilon: epsilon, hidden: hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight,
-        bias: bias, activation: .silu)
+        bias: bias, activation: .silu, format: format)
       let y = Tensor.full([rows, results], .nan)
       mix(x, gate: gate, residual: residual, into: y)
       var expected = epsilon.map { x.layerNorm(nil, nil, epsilon: $0) } ?? x
@@ -58,8 +64,11 @@ import Torch
     (60, 30, 130, 232),
   ]
 
-  @Test(arguments: columnSizes)
-  func tokenMixing(tokens: Int, hidden: Int, results: Int, channels: Int) {
+  @Test(arguments: columnSizes, formats)
+  func tokenMixing(
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), _ format: PackedWeight.Format
+  ) {
+    let (tokens, hidden, results, channels) = size
     for batch in [1, 3] {
       let x = normal([batch, tokens, channels], scale: 2) + 0.5
       let first = (normal([hidden, tokens], scale: 0.3), normal([hidden]))
@@ -71,7 +80,7 @@ import Torch
       let mix = ColumnMix(
         normalization: .rows(epsilon: 1e-6), affine: affine,
         hidden: hidden > 0 ? (first.0, first.1, .geluTanh) : nil, weight: weight, bias: bias,
-        activation: .relu, resultScale: scale)
+        activation: .relu, resultScale: scale, format: format)
       let y = Tensor.full([batch, results, channels], .nan)
       mix(x, gate: gate, residual: residual, into: y)
       var expected = x.layerNorm(affine.0, affine.1, epsilon: 1e-6)
@@ -98,6 +107,12 @@ import Torch
   /// panel, one (half) or several.
   @Test(arguments: [ColumnMix.Axis.height, .width], [(5, 7), (1, 3), (2, 4), (7, 7), (9, 20)])
   func tokenMixingMovesMaps(_ axis: ColumnMix.Axis, _ side: (height: Int, width: Int)) {
+    for format in Self.formats { expectMoves(axis, side, format) }
+  }
+
+  private func expectMoves(
+    _ axis: ColumnMix.Axis, _ side: (height: Int, width: Int), _ format: PackedWeight.Format
+  ) {
     let offsets = [-3, -1, 0, 1, 2, 25, -25, 2, 0]
     let x = normal([2, 9, side.height, side.width], scale: 2) + 1
     let (weight, bias) = (normal([6, 9]), normal([6]))
@@ -108,7 +123,7 @@ import Torch
     entry.moves = (axis, offsets)
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
-      weight: weight, bias: bias, activation: .identity, resultScale: nil)
+      weight: weight, bias: bias, activation: .identity, resultScale: nil, format: format)
     let y = Tensor.full([2, 6, side.height, side.width], .nan)
     mix(x, gate: nil, residual: nil, into: y)
     let z = x.groupNorm(scale, shift, groups: 1, epsilon: 1e-5).gelu()
@@ -122,6 +137,20 @@ import Torch
     }
     let expected = moved.flattened(from: 2).rowLinear(weight, bias).reshaped(y.shape)
     #expect(difference(y, expected) < 2e-5)
+  }
+
+  /// Strassen's sums cost a part of a bit, one level deep.
+  @Test func strassensErrorsAreNearlyThoseOfFloat32() {
+    let (x, weight) = (normal([128, 512]), normal([96, 512]))
+    let exact = x.to(.float64).linear(weight.to(.float64))
+    let errors = Self.formats.map { format in
+      let y = Tensor.empty([128, 96])
+      RowMix(
+        epsilon: nil, hidden: nil, weight: weight, bias: nil, activation: .identity, format: format
+      )(x, gate: nil, residual: nil, into: y)
+      return (y.to(.float64) - exact).norm().item / exact.norm().item
+    }
+    #expect(errors[0] < 3e-7 && errors[1] < 2.5 * errors[0], "\(errors)")
   }
 
   @Test(arguments: [KernelActivation.gelu, .geluTanh, .relu, .silu])

@@ -9,7 +9,7 @@ import Torch
 
   private func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
 
-  nonisolated static let formats = [PackedWeight.Format.float32, .bfloat16, .bytes]
+  nonisolated static let formats = [PackedWeight.Format.float32, .strassen, .bfloat16, .bytes]
 
   private func expectSame(_ results: [[Float]], _ comment: Comment) {
     let isWhole = results[0].allSatisfy(\.isFinite)

@@ -34,8 +34,8 @@ static void columnGradients(const ColumnGradients &g) {
               Activated<Wide> a = activateWithSlope(g.activation, load<Wide>(g.h + at));
               Wide dh = load<Wide>(tile + r * kPanel) * a.slope;
               store(tile + r * kPanel, dh);
-              store(g.dh + at, dh);
-              store(g.activated + at, a.value);
+              streamUpTo(g.dh + at, dh, kPanel);
+              streamUpTo(g.activated + at, a.value, kPanel);
             }
           });
       numbers = hidden;

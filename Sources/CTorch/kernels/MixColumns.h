@@ -90,12 +90,12 @@ INLINE void multiplyPanels(const float *weight, int64_t rows, int64_t depth, con
   int64_t firstTile = groups * of.part / of.parts * kGroup;
   int64_t endTile = groups * (of.part + 1) / of.parts * kGroup;
   int64_t lanes = isStrassen<Lanes> ? halfOf(depth) : laneCount<Lanes>(depth);
-  int64_t parts = (lanes + kDepth - 1) / kDepth;
+  int64_t parts = partCount(lanes);
   auto start = [&](int64_t i) { return tileStart(rows, count, i, kGroup); };
   auto height = [&](int64_t i) { return static_cast<int>(start(i + 1) - start(i)); };
   auto result = [&](int64_t i, int64_t p) { return results.numbers + p * results.stride + start(i) * kPanel; };
   for (int64_t part = 0; part < parts; ++part) {
-    int64_t begin = lanes * part / parts, end = lanes * (part + 1) / parts;
+    int64_t begin = partStart(lanes, part), end = partStart(lanes, part + 1);
     bool isLast = part + 1 == parts;
     if constexpr (isStrassen<Lanes>) {
       int64_t stride = tileStride(lanes);
@@ -140,7 +140,7 @@ static void finishHidden(const CTColumnMix &mix, int64_t matrix, int64_t first, 
       mix.preactivation ? mix.preactivation + (panel * mix.hidden + first) * kPanel : nullptr;
   for (int r = 0; r < rows; ++r) {
     Wide h = load<Wide>(tile + r * kPanel) + splat<Wide>(mix.hiddenBias[first + r]);
-    if (kept) store(kept + r * kPanel, h);
+    if (kept) streamUpTo(kept + r * kPanel, h, kPanel);
     store(tile + r * kPanel, activate(mix.hiddenActivation, h));
   }
 }

@@ -144,7 +144,9 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
 template <typename Lanes>
 static void mixRows(const CTRowMix &mix) {
   bool hasHidden = mix.hidden > 0;
-  if (hasFewRows(mix)) return hasHidden ? mlpFewRows<Lanes>(mix) : linearFewRows<Lanes>(mix);
+  if constexpr (!isStrassen<Lanes>) {
+    if (hasFewRows(mix)) return hasHidden ? mlpFewRows<Lanes>(mix) : linearFewRows<Lanes>(mix);
+  }
   forRowTiles<Lanes>(mix.rows, floatsInRow<Lanes>(mix), [&](const RowTiles &tiles) {
     (hasHidden ? mlpRows<Lanes> : linearRows<Lanes>)(mix, tiles, Scratch::ofThread());
   });

@@ -9,15 +9,34 @@ class RowTiles {
   const int64_t first, count;
 
   /// - rows: at most kMost * kTileRows.
-  RowTiles(int64_t first, int64_t rows, int group = 1)
-      : first(first), count(tileCount(rows, group)) {
-    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i, group);
+  RowTiles(int64_t first, int64_t rows) : first(first), count(tileCount(rows)) {
+    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i);
   }
+
+  /// From the `begin`-th to before the `end`-th of the pairs of tiles that make `rows` rows.
+  static RowTiles ofPairs(int64_t rows, int64_t begin, int64_t end) {
+    RowTiles tiles(tileStart(rows, 2 * pairCount(rows), 2 * begin, 2), 0, 2 * (end - begin));
+    for (int64_t i = 0; i <= tiles.count; ++i) {
+      tiles.starts_[i] = tileStart(rows, 2 * pairCount(rows), 2 * begin + i, 2) - tiles.first;
+    }
+    return tiles;
+  }
+
+  /// How many pairs of tiles `rows` rows make. That does not depend on the number of threads, as what is
+  /// summed with what must not; a multiple of four, where that is but a few more, comes out even for two or
+  /// four of them.
+  static int64_t pairCount(int64_t rows) {
+    int64_t pairs = tileCount(rows, 2) / 2;
+    return pairs >= 8 ? (pairs + 3) / 4 * 4 : pairs;
+  }
+
 
   int64_t start(int64_t i) const { return starts_[i]; }
   int height(int64_t i) const { return static_cast<int>(starts_[i + 1] - starts_[i]); }
 
  private:
+  RowTiles(int64_t first, int64_t, int64_t count) : first(first), count(count) {}
+
   int64_t starts_[kMost + 1];
 };
 
@@ -114,15 +133,15 @@ struct ResultTiles {
   float *at(int64_t tile, int64_t panel = 0) const { return numbers + tile * stride + panel * kTileSize; }
 };
 
-/// results = or += tile i . panel, for all tiles, `kDepth` lanes at a time. Calls `prepare(i)` before the
+/// results = or += tile i . panel, for all tiles, a part of K at a time. Calls `prepare(i)` before the
 /// last product of each.
 template <typename Lanes, typename Prepare>
 INLINE void multiply(const RowTiles &tiles, const PackedTiles<Lanes> &packed, const PackedPanel &panel,
                      int64_t lanes, ResultTiles results, bool accumulates, Prepare prepare) {
   if (isStrassen<Lanes>) lanes = halfOf(lanes);
-  int64_t parts = (lanes + kDepth - 1) / kDepth;
+  int64_t parts = partCount(lanes);
   for (int64_t part = 0; part < parts; ++part) {
-    int64_t start = lanes * part / parts, end = lanes * (part + 1) / parts;
+    int64_t start = partStart(lanes, part), end = partStart(lanes, part + 1);
     bool isLast = part + 1 == parts, adds = accumulates || part > 0;
     if constexpr (isStrassen<Lanes>) {
       for (const StrassenStep &step : strassenSteps(panel.count)) {
@@ -160,9 +179,6 @@ INLINE void fetchTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t c
   fetch(row(mix.y, mix.yStride), mix.yStride, rows);
   fetch(row(mix.gate, mix.gateStride), mix.gateStride, rows);
   fetch(row(mix.residual, mix.residualStride), mix.residualStride, rows);
-  if (mix.hidden == 0) {
-    fetch(row(mix.preactivation, mix.preactivationStride), mix.preactivationStride, rows);
-  }
 }
 
 /// Writes a tile of results to where they belong: `(y + bias)`, activated, times the gate, times the
@@ -178,7 +194,7 @@ static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t 
     };
     Wide y = load<Wide>(tile + r * kPanel) + shift;
     if (mix.preactivation && mix.hidden == 0) {
-      storeUpTo(mix.preactivation + row * mix.preactivationStride + firstColumn, y, columns);
+      streamUpTo(mix.preactivation + row * mix.preactivationStride + firstColumn, y, columns);
     }
     y = activate(activation, y);
     if (mix.factors) y *= splat<Wide>(mix.factors[row / mix.rowsOfFactor]);
@@ -231,21 +247,18 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
 }
 
 /// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
-/// tiles)` packs a part of K's lanes at a time: at most `kHiddenPart` of them. Calls `finish(i, results)` for
-/// each tile i with its results, a tile for each panel of columns, and before the last product for
-/// each of those `prepare(i, column)`.
-constexpr int64_t kHiddenPart = kDepth / (2 * kPanel) * (2 * kPanel);
-
+/// tiles)` packs a part of K's lanes at a time. Calls `finish(i, results)` for each tile i with its results, a
+/// tile for each panel of columns, and before the last product for each of those `prepare(i, column)`.
 template <typename Lanes, typename Fill, typename Prepare, typename Finish>
 INLINE void productOfParts(const RowTiles &tiles, int64_t lanes, const float *weight,
                            int64_t columns, Scratch &scratch, Fill fill, Prepare prepare,
                            Finish finish) {
   constexpr int64_t kColumns = Lanes::kGroup * kPanel;
   int64_t resultSize = (columns + kColumns - 1) / kColumns * Lanes::kGroup * kTileSize;
-  PackedTiles<Lanes> filled(scratch, 2, tiles.count, kHiddenPart);
+  PackedTiles<Lanes> filled(scratch, 2, tiles.count, kDepth + kPartStep);
   ResultTiles results = {scratch.floats(3, tiles.count * resultSize), resultSize};
-  for (int64_t first = 0; first < lanes; first += kHiddenPart) {
-    int64_t width = std::min(kHiddenPart, lanes - first);
+  for (int64_t part = 0; part < partCount(lanes); ++part) {
+    int64_t first = partStart(lanes, part), width = partStart(lanes, part + 1) - first;
     fill(first, width, filled);
     for (int64_t c = 0; c < columns; c += kColumns) {
       multiply<Lanes>(tiles, filled, PackedPanel::of<Lanes>(weight, lanes, columns, c, first), width,
@@ -317,15 +330,11 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
   packRows<Lanes>(mix, tiles, packed);
   twoProducts<Lanes>(
       tiles, packed, mix.depth, mix.hiddenWeight, mix.hidden, mix.weight, mix.columns, scratch,
-      [&](int64_t row, int rows, int64_t c) {
-        if (mix.preactivation && c < mix.hidden) {
-          fetch(mix.preactivation + row * mix.preactivationStride + c, mix.preactivationStride, rows);
-        }
-      },
+      [](int64_t, int, int64_t) {},
       [&](int64_t row, int64_t c, Wide h) {
         h += load<Wide>(mix.hiddenBias + c);
         if (mix.preactivation) {
-          storeUpTo(mix.preactivation + row * mix.preactivationStride + c, h, mix.hidden - c);
+          streamUpTo(mix.preactivation + row * mix.preactivationStride + c, h, mix.hidden - c);
         }
         return activate(mix.hiddenActivation, h);
       },
@@ -351,25 +360,32 @@ INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
   int64_t blocks = (tileCount(rows) + tilesAtOnce - 1) / tilesAtOnce;
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
+  if (isStrassen<Lanes>) {
+    int64_t pairs = RowTiles::pairCount(rows), pairsAtOnce = (pairs + blocks - 1) / blocks;
+    return parallelFor((pairs + pairsAtOnce - 1) / pairsAtOnce, [&](int64_t block) {
+      int64_t end = std::min(pairs, (block + 1) * pairsAtOnce);
+      body(RowTiles::ofPairs(rows, block * pairsAtOnce, end));
+    });
+  }
   int64_t shares = blocks % threads == 0 ? threads : blocks, inShare = blocks / shares;
   parallelFor(blocks, [&](int64_t block) {
     int64_t share = block % shares, start = tileStart(rows, shares, share);
     int64_t count = tileStart(rows, shares, share + 1) - start, tiles = tileCount(count);
     auto at = [&](int64_t i) { return start + tileStart(count, tiles, tiles * i / inShare); };
     int64_t first = at(block / shares), end = at(block / shares + 1);
-    if (end > first) body(RowTiles(first, end - first, Lanes::kGroup));
+    if (end > first) body(RowTiles(first, end - first));
   });
 }
 
 /// One linear layer on so few rows that reading the weights takes longest: the threads take all rows, but
-/// each its own columns.
+/// each its own columns. Not by `Strassen`, whose weights are more to read.
 template <typename Lanes>
 static void linearFewRows(const CTRowMix &mix) {
   int64_t parts = std::min<int64_t>(panelCount(mix.columns), at::get_num_threads());
   parallelFor(parts, [&](int64_t part) {
     CTRowMix mine = mix;
     if (part > 0) mine.moments = nullptr;
-    linearColumns<Lanes>(mine, RowTiles(0, mix.rows, Lanes::kGroup), Scratch::ofThread(), part, parts);
+    linearColumns<Lanes>(mine, RowTiles(0, mix.rows), Scratch::ofThread(), part, parts);
   });
 }
 

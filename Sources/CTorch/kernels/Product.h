@@ -122,6 +122,15 @@ INLINE int64_t tileStart(int64_t rows, int64_t count, int64_t i, int group = 1) 
   return std::min(rows, group * start + i % group * (end - start));
 }
 
+/// Into how many parts `lanes` lanes of K are cut, of at most kDepth + kPartStep each, and where the i-th
+/// begins. Each number is added up part by part.
+constexpr int64_t kPartStep = 2 * kPanel;
+INLINE int64_t partCount(int64_t lanes) { return (lanes + kDepth - 1) / kDepth; }
+INLINE int64_t partStart(int64_t lanes, int64_t i) {
+  int64_t parts = partCount(lanes);
+  return i == parts ? lanes : lanes * i / parts / kPartStep * kPartStep;
+}
+
 /// Lanes from one packed tile to the next: `packColumns` writes a little beyond a tile's end.
 INLINE int64_t tileStride(int64_t lanes) { return lanes * kTileRows + kWidth; }
 INLINE int64_t panelCount(int64_t columns) { return (columns + kPanel - 1) / kPanel; }

@@ -85,18 +85,14 @@ static void rowGradients(const RowGradients &g) {
     twoProducts<Lanes>(
         tiles, packed, g.columns, g.weight, g.hidden, g.hiddenWeight, g.depth, scratch,
         [&](int64_t row, int rows, int64_t c) {
-          int64_t at = row * g.hidden + c;
-          for (const float *p : {g.h, static_cast<const float *>(g.activated),
-                                 static_cast<const float *>(g.dh)}) {
-            fetch(p + at, g.hidden, rows);
-          }
+          fetch(g.h + row * g.hidden + c, g.hidden, rows);
         },
         [&](int64_t row, int64_t c, Wide da) {
           int64_t at = row * g.hidden + c, count = g.hidden - c;
           Activated<Wide> a = activateWithSlope(g.activation, loadUpTo<Wide>(g.h + at, count));
           Wide dh = da * a.slope;
-          storeUpTo(g.activated + at, a.value, count);
-          storeUpTo(g.dh + at, dh, count);
+          streamUpTo(g.activated + at, a.value, count);
+          streamUpTo(g.dh + at, dh, count);
           return dh;
         },
         prepare, [&](int64_t i, const float *results) { finish(tiles, i, results); });
@@ -123,12 +119,8 @@ static void gateGradients(const GateGradients &g) {
                         int64_t row = tiles.first + tiles.start(i);
                         int rows = tiles.height(i);
                         for (int64_t at = c; at < std::min(g.width, c + kColumns); at += kPanel) {
-                          for (const float *p : {g.g, static_cast<const float *>(g.p),
-                                                 static_cast<const float *>(g.dg)}) {
-                            fetch(p + row * g.width + at, g.width, rows);
-                          }
+                          fetch(g.g + row * g.width + at, g.width, rows);
                           fetch(g.h + 2 * row * g.width + at, 2 * g.width, rows);
-                          fetch(g.dh + 2 * row * g.width + at, 2 * g.width, rows);
                         }
                       });
       forTiles<Lanes>(tiles, c, g.width, [&](int64_t i, int half) {
@@ -139,9 +131,9 @@ static void gateGradients(const GateGradients &g) {
           Wide dp = load<Wide>(results.at(i, half) + r * kPanel);
           Activated<Wide> u = activateWithSlope(g.activation, loadUpTo<Wide>(g.h + wide, count));
           Wide gate = loadUpTo<Wide>(g.g + at, count);
-          storeUpTo(g.p + at, u.value * gate, count);
-          storeUpTo(g.dg + at, dp * u.value, count);
-          storeUpTo(g.dh + wide, dp * gate * u.slope, count);
+          streamUpTo(g.p + at, u.value * gate, count);
+          streamUpTo(g.dg + at, dp * u.value, count);
+          streamUpTo(g.dh + wide, dp * gate * u.slope, count);
         }
       });
     }

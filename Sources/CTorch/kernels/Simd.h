@@ -50,6 +50,20 @@ INLINE void storeUpTo(float *p, V v, int64_t count) {
   }
 }
 
+/// As `storeUpTo`, past the caches where it writes whole lines of them: for what is read much later, so that
+/// it neither is read before it is written, nor takes the place of what is read soon. Another thread may
+/// read it after a fence.
+INLINE void streamUpTo(float *p, Wide v, int64_t count) {
+  if (count < kWide * kWidth || reinterpret_cast<uintptr_t>(p) % sizeof v != 0) {
+    return storeUpTo(p, v, count);
+  }
+  Vec parts[kWide];
+  __builtin_memcpy(parts, &v, sizeof v);
+  for (int i = 0; i < kWide; ++i) {
+    __builtin_nontemporal_store(parts[i], reinterpret_cast<Vec *>(p + i * kWidth));
+  }
+}
+
 template <typename V = Vec>
 INLINE V splat(float x) { return (V)(x); }
 template <typename V>
