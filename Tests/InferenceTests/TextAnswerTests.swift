@@ -29,7 +29,7 @@ import Torch
     var checkpoint = try LanguageCheckpoint.fresh(
       name, settings: all, generator: Generator(seed: 7))
     // Weights large enough that every token counts.
-    for entry in checkpoint.model.namedParameters where entry.parameter.tensor.rank == 2 {
+    for entry in checkpoint.model.namedParameters where entry.parameter.decays {
       let weight = entry.parameter.tensor.detached()
       // A gate's weights begin near 0.
       entry.parameter.replace(weight * max(8, 0.3 / weight.abs().max().item))
