@@ -47,16 +47,17 @@ struct PackedTiles {
   float *tiles;
 
   static int64_t floats(int64_t count, int64_t lanes) {
-    return isStrassen<Lanes> ? count / 2 * kSums * tileStride(halfOf(lanes)) + 2 * tileStride(lanes)
+    return isStrassen<Lanes> ? count / 2 * kSums * tileStride(halfOf(lanes)) + 2 * lanes * kUnsummed
                              : count * tileStride(lanes);
   }
 
   PackedTiles(Scratch &scratch, int slot, int64_t count, int64_t lanes)
       : stride(tileStride(isStrassen<Lanes> ? halfOf(lanes) : lanes)),
         tiles(scratch.floats(slot, floats(count, lanes))),
-        unsummed_(tiles + count / 2 * kSums * stride), unsummedStride_(tileStride(lanes)) {}
+        unsummed_(tiles + count / 2 * kSums * stride), unsummedStride_(lanes * kUnsummed) {}
 
-  /// Writes `lanes` lanes of each tile from `first` on, which is even, as `pack(i, tile)` does.
+  /// Writes `lanes` lanes of each tile from `first` on, which is even, as `pack(i, tile)` does, where each
+  /// lane is `kLaneStride` floats from the last.
   template <typename Pack>
   INLINE_MEMBER void fill(const RowTiles &rows, int64_t first, int64_t lanes, Pack pack) const {
     if (!isStrassen<Lanes>) {
@@ -95,13 +96,13 @@ static void packRows(const CTRowMix &mix, const RowTiles &tiles, const PackedTil
       if (mix.moments) {
         std::memcpy(mix.moments + 2 * (tiles.first + tiles.start(i)), of, height * sizeof(Moments));
       }
-      packColumns(height, lanes, tile, [&](int r, int64_t k) {
+      packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
         return Lanes::along(k, mix.depth, [&](int64_t i) {
           return (at(r, i) - splat(of[r].mean)) * splat(of[r].scale);
         });
       });
     } else {
-      packColumns(height, lanes, tile, [&](int r, int64_t k) {
+      packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
         return Lanes::along(k, mix.depth, [&](int64_t i) { return at(r, i); });
       });
     }
@@ -312,7 +313,8 @@ INLINE void twoProducts(const RowTiles &tiles, const PackedTiles<Lanes> &packed,
           int64_t there = std::min(kColumns, end - c);
           filled.fill(tiles, (c - begin) / numbersInLane, there / numbersInLane,
                       [&](int64_t i, float *tile) {
-            packColumns(tiles.height(i), there / numbersInLane, tile, [&](int r, int64_t k) {
+            packColumns<kLaneStride<Lanes>>(tiles.height(i), there / numbersInLane, tile,
+                                            [&](int r, int64_t k) {
               return Lanes::along(k, there, [&](int64_t column) {
                 return load(results.at(i, column / kPanel) + r * kPanel + column % kPanel);
               });
@@ -361,10 +363,10 @@ INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
   int64_t threads = at::get_num_threads();
   blocks = std::min(tileCount(rows), (blocks + threads - 1) / threads * threads);
   if (isStrassen<Lanes>) {
-    int64_t pairs = RowTiles::pairCount(rows), pairsAtOnce = (pairs + blocks - 1) / blocks;
-    return parallelFor((pairs + pairsAtOnce - 1) / pairsAtOnce, [&](int64_t block) {
-      int64_t end = std::min(pairs, (block + 1) * pairsAtOnce);
-      body(RowTiles::ofPairs(rows, block * pairsAtOnce, end));
+    int64_t pairs = RowTiles::pairCount(rows);
+    blocks = std::min(blocks, pairs);
+    return parallelFor(blocks, [&](int64_t i) {
+      body(RowTiles::ofPairs(rows, pairs * i / blocks, pairs * (i + 1) / blocks));
     });
   }
   int64_t shares = blocks % threads == 0 ? threads : blocks, inShare = blocks / shares;

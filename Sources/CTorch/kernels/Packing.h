@@ -33,21 +33,27 @@ INLINE void packPanelOfRows(int64_t rows, int64_t count, float *panel, Row row) 
   }
 }
 
-/// Writes each of `count` panels [lanes][kPanel] as `pack(panel, target)` does, or what `Strassen` makes of
-/// two of them.
+/// Writes each of `count` panels [lanes][kPanel] as `pack(panel, first lane, lanes, target)` does, some lanes at
+/// a time, or what `Strassen` makes of two of them.
 template <typename Lanes, typename Pack>
 INLINE void packPanels(int64_t count, int64_t lanes, float *packed, Pack pack) {
   if (!isStrassen<Lanes>) {
-    parallelFor(count, [&](int64_t panel) { pack(panel, packed + panel * lanes * kPanel); });
+    parallelFor(count, [&](int64_t panel) { pack(panel, 0, lanes, packed + panel * lanes * kPanel); });
     return;
   }
+  // So many that the panels, read in one order and written in another, stay in the first cache.
+  constexpr int64_t kAtOnce = 64;
   int64_t half = halfOf(lanes) * kPanel;
   parallelFor((count + 1) / 2, [&](int64_t pair) {
-    float *first = Scratch::ofThread().floats(6, 2 * lanes * kPanel), *second = first + lanes * kPanel;
+    alignas(64) float first[kAtOnce * kPanel], second[kAtOnce * kPanel];
     bool hasSecond = 2 * pair + 1 < count;
-    pack(2 * pair, first);
-    if (hasSecond) pack(2 * pair + 1, second);
-    sumPanels(first, hasSecond ? second : nullptr, lanes, packed + pair * kSums * half, half);
+    for (int64_t lane = 0; lane < lanes; lane += kAtOnce) {
+      int64_t there = std::min(kAtOnce, lanes - lane);
+      pack(2 * pair, lane, there, first);
+      if (hasSecond) pack(2 * pair + 1, lane, there, second);
+      sumPanels(first, hasSecond ? second : nullptr, there,
+                packed + pair * kSums * half + lane / 2 * kPanel, half);
+    }
   });
 }
 
@@ -72,38 +78,41 @@ INLINE Vec scaledLanes(const MatrixPacking &m, int64_t row, int64_t k) {
 template <typename Lanes>
 static void packPanelsOfRows(const MatrixPacking &m) {
   int64_t lanes = laneCount<Lanes>(m.columns), depth = laneCount<Lanes>(m.depth);
-  packPanels<Lanes>(panelCount(m.rows), depth, m.packed, [&](int64_t panel, float *target) {
-    int64_t first = panel * kPanel;
-    packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), lanes, target,
-                    [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
-    std::fill(target + lanes * kPanel, target + depth * kPanel, 0.0f);
+  packPanels<Lanes>(panelCount(m.rows), depth, m.packed,
+                    [&](int64_t panel, int64_t lane, int64_t count, float *target) {
+    int64_t first = panel * kPanel, there = std::clamp<int64_t>(lanes - lane, 0, count);
+    packPanelOfRows(std::min<int64_t>(kPanel, m.rows - first), there, target,
+                    [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, lane + k); });
+    std::fill(target + there * kPanel, target + count * kPanel, 0.0f);
   });
 }
 
 /// [rows, columns] to panels [depth][kPanel] of kPanel columns, zeros where there are no more.
 template <typename Lanes>
 static void packPanelsOfColumns(const MatrixPacking &m) {
-  packPanels<Lanes>(panelCount(m.columns), m.depth, m.packed, [&](int64_t panel, float *target) {
-    for (int64_t row = 0; row < m.rows; ++row) {
+  packPanels<Lanes>(panelCount(m.columns), m.depth, m.packed,
+                    [&](int64_t panel, int64_t first, int64_t count, float *target) {
+    int64_t there = std::clamp<int64_t>(m.rows - first, 0, count);
+    for (int64_t row = 0; row < there; ++row) {
       for (int half = 0; half < kPanel; half += kWidth) {
         int64_t c = panel * kPanel + half;
-        store(target + row * kPanel + half, c < m.columns ? loadScaled(m, row, c) : splat(0));
+        store(target + row * kPanel + half, c < m.columns ? loadScaled(m, first + row, c) : splat(0));
       }
     }
-    std::fill(target + m.rows * kPanel, target + m.depth * kPanel, 0.0f);
+    std::fill(target + there * kPanel, target + count * kPanel, 0.0f);
   });
 }
 
 /// Writes tiles [lanes][kTileRows] of `rows` rows as `pack(first, height, target)` does, one after the other,
-/// or what `Strassen` makes of two of them.
+/// or what `Strassen` makes of two of them, each lane `kLaneStride` floats from the last.
 template <typename Lanes, typename Pack>
 INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
   int64_t count = tileCount(rows, Lanes::kGroup), half = tileStride(halfOf(lanes));
-  float *pair = isStrassen<Lanes> ? Scratch::ofThread().floats(6, 2 * tileStride(lanes)) : nullptr;
+  float *pair = isStrassen<Lanes> ? Scratch::ofThread().floats(6, 2 * lanes * kUnsummed) : nullptr;
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(rows, count, i, Lanes::kGroup);
     int64_t height = tileStart(rows, count, i + 1, Lanes::kGroup) - first;
-    float *single = pair + i % 2 * tileStride(lanes);
+    float *single = pair + i % 2 * lanes * kUnsummed;
     pack(first, height, isStrassen<Lanes> ? single : packed + i * lanes * kTileRows);
     if (isStrassen<Lanes> && i % 2 == 1) {
       sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
@@ -116,8 +125,8 @@ template <typename Lanes>
 static void packTilesOfRows(const MatrixPacking &m) {
   int64_t lanes = laneCount<Lanes>(m.columns);
   packTiles<Lanes>(m.rows, lanes, m.packed, [&](int64_t first, int64_t height, float *target) {
-    packColumns(height, lanes, target,
-                [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
+    packColumns<kLaneStride<Lanes>>(height, lanes, target,
+                                    [&](int r, int64_t k) { return scaledLanes<Lanes>(m, first + r, k); });
   });
 }
 
@@ -128,7 +137,7 @@ static void packTilesOfColumns(const MatrixPacking &m) {
     for (int64_t row = 0; row < m.rows; ++row) {
       for (int r = 0; r < kTileRows; r += kWidth) {
         Vec v = first + r < m.columns ? loadScaled(m, row, first + r) : splat(0);
-        store(target + row * kTileRows + r, v);
+        store(target + row * kLaneStride<Lanes> + r, v);
       }
     }
   });

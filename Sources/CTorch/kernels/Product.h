@@ -166,10 +166,10 @@ INLINE void transpose(Vec *rows) {
   exchangeBlocks<1>(rows);
 }
 
-/// Writes columns [count][kTileRows] of a tile from rows that `row(r, k)` loads at k, for
-/// `rows` <= kTileRows of them. Columns are written front to back, kWidth floats for each: up to kWidth
-/// floats behind the last are overwritten.
-template <typename Row>
+/// Writes columns [count][kTileRows] of a tile, each `Stride` floats from the last, from rows that
+/// `row(r, k)` loads at k, for `rows` <= kTileRows of them. Columns are written front to back, kWidth floats
+/// for each: up to kWidth floats behind the last are overwritten.
+template <int Stride = kTileRows, typename Row>
 INLINE void packColumns(int64_t rows, int64_t count, float *tile, Row row) {
   for (int64_t k = 0; k < count; k += kWidth) {
     for (int first = 0; first < kTileRows; first += kWidth) {
@@ -181,7 +181,7 @@ INLINE void packColumns(int64_t rows, int64_t count, float *tile, Row row) {
       transpose(block);
       int64_t columns = std::min<int64_t>(kWidth, count - k);
       for (int64_t c = 0; c < columns; ++c) {
-        float *target = tile + (k + c) * kTileRows + first;
+        float *target = tile + (k + c) * Stride + first;
         if (first + kWidth <= kTileRows || kTileRows < kWidth) {
           store(target, block[c]);
         } else {

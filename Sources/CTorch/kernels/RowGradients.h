@@ -7,7 +7,7 @@ INLINE void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t s
                            const PackedTiles<Lanes> &packed) {
   packed.fill(tiles, 0, width, [&](int64_t i, float *tile) {
     const float *from = matrix + (tiles.first + tiles.start(i)) * stride;
-    packColumns(tiles.height(i), width, tile, [&](int r, int64_t k) {
+    packColumns<kLaneStride<Lanes>>(tiles.height(i), width, tile, [&](int r, int64_t k) {
       const float *p = from + r * stride + k;
       return k + kWidth <= width ? load(p) : loadFirst(p, width - k);
     });
@@ -70,11 +70,12 @@ static void rowGradients(const RowGradients &g) {
             int64_t count = std::min(width, g.hidden - first);
             filled.fill(tiles, 0, width, [&](int64_t i, float *tile) {
               const float *from = g.dh + (tiles.first + tiles.start(i)) * g.hidden + first;
-              packColumns(tiles.height(i), count, tile, [&](int r, int64_t k) {
+              packColumns<kLaneStride<Lanes>>(tiles.height(i), count, tile, [&](int r, int64_t k) {
                 const float *p = from + r * g.hidden + k;
                 return k + kWidth <= count ? load(p) : loadFirst(p, count - k);
               });
-              if (count < width) std::fill(tile + count * kTileRows, tile + width * kTileRows, 0.0f);
+              constexpr int stride = kLaneStride<Lanes>;
+              if (count < width) std::fill(tile + count * stride, tile + width * stride, 0.0f);
             });
           },
           prepare, [&](int64_t i, const float *results) { finish(tiles, i, results); });

@@ -58,13 +58,18 @@ INLINE void sumsOfColumns(V b11, V b12, V b21, V b22, V *sums) {
   sums[6] = b21 + b22;
 }
 
-/// Writes the sums of two tiles [lanes][kTileRows], with room behind them, to `sums`, each `stride`
-/// floats from the last.
+/// From one lane to the next of tiles whose sums will be made: whole registers, as stores that overlap
+/// would hold up the loads.
+constexpr int kUnsummed = (kTileRows + kWidth - 1) / kWidth * kWidth;
+template <typename Lanes>
+constexpr int kLaneStride = isStrassen<Lanes> ? kUnsummed : kTileRows;
+
+/// Writes the sums of two tiles [lanes][kUnsummed] to `sums`, each `stride` floats from the last.
 INLINE void sumTiles(const float *first, const float *second, int64_t lanes, float *sums,
                      int64_t stride) {
   for (int64_t k = 0; k < lanes; k += 2) {
     for (int r = 0; r < kTileRows; r += kWidth) {
-      int64_t even = k * kTileRows + r, odd = even + kTileRows;
+      int64_t even = k * kUnsummed + r, odd = even + kUnsummed;
       bool hasOdd = k + 1 < lanes;
       Vec of[kSums];
       sumsOfRows(load(first + even), hasOdd ? load(first + odd) : splat(0), load(second + even),

@@ -34,14 +34,14 @@ constexpr int64_t kAhead = 2 * kWidth, kRowsAhead = 6;
 INLINE void fetchRow(const float *row, int64_t count) {
   for (int64_t c = 0; c < count; c += 16) __builtin_prefetch(row + c, 0, 3);
 }
-/// From one packed tile or panel of a part of K to the next.
-template <typename Lanes>
-constexpr int64_t kPartTile = kPart<Lanes> * kTileRows + kWidth;
-template <typename Lanes>
-constexpr int64_t kPartPanel = kPart<Lanes> * kPanel + kWidth;
-/// From one of `Strassen`'s sums of two of them to the next.
+/// From one of `Strassen`'s sums of two tiles or panels of a part of K to the next.
 constexpr int64_t kSumTile = kPart<Strassen> / 2 * kTileRows + kWidth;
 constexpr int64_t kSumPanel = kPart<Strassen> / 2 * kPanel;
+/// From one packed tile or panel of a part of K to the next; with sums, a half of what two of them take.
+template <typename Lanes>
+constexpr int64_t kPartTile = isStrassen<Lanes> ? kSums * kSumTile / 2 : kPart<Lanes> * kTileRows + kWidth;
+template <typename Lanes>
+constexpr int64_t kPartPanel = isStrassen<Lanes> ? kSums * kSumPanel / 2 : kPart<Lanes> * kPanel + kWidth;
 
 /// Adds up the rows of a packed tile [depth][kTileRows].
 static void addTileSums(const float *tile, int64_t depth, float *sums) {
@@ -56,7 +56,8 @@ static void addTileSums(const float *tile, int64_t depth, float *sums) {
 
 /// `G = sum of A_k B_k^T` over `segments` of K, each `depth` long. `packA(segment, start, end, block,
 /// tiles)` packs tiles [end - start][kTileRows], `kPartTile` apart; `packB(segment, start, end, column,
-/// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart. Calls `finish(tile, row, rows,
+/// count, panels)` as many panels [end - start][kPanel], `kPartPanel` apart; or what `Strassen` makes of pairs
+/// of them, each of the sums `kSumTile` or `kSumPanel` apart. Calls `finish(tile, row, rows,
 /// panel, numbers, sums)` for each tile of the result, with the sums of its rows of A. Each number is
 /// summed in the order of K, whatever the number of threads.
 template <typename Lanes, typename PackA, typename PackB, typename Finish>
@@ -64,9 +65,6 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
                         PackB packB, Finish finish) {
   constexpr int kGroup = Lanes::kGroup;
   constexpr int64_t kTile = kPartTile<Lanes>, kPanelSize = kPartPanel<Lanes>;
-  // A tile's or a panel's share of what is packed.
-  constexpr int64_t kPackedTile = isStrassen<Lanes> ? kSums * kSumTile / 2 : kTile;
-  constexpr int64_t kPackedPanel = isStrassen<Lanes> ? kSums * kSumPanel / 2 : kPanelSize;
   int64_t tiles = tileCount(m, kGroup), panels = panelCount(n), threads = at::get_num_threads();
   int64_t blocksM = (tiles + kBlockTiles - 1) / kBlockTiles;
   int64_t blocksN = (panels + kBlockPanels - 1) / kBlockPanels;
@@ -89,15 +87,10 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
     TileBlock block = {m, tiles, kGroup, firstTile, startOf(i + 1, tiles, blocksM) - firstTile};
     int64_t panelsHere = startOf(j + 1, panels, blocksN) - firstPanel;
     Scratch &scratch = Scratch::ofThread();
-    float *packed = scratch.floats(0, block.tiles * kPackedTile);
-    float *packedPanels = scratch.floats(1, kPanelsAtOnce * kPackedPanel);
+    float *packed = scratch.floats(0, block.tiles * kTile);
+    float *packedPanels = scratch.floats(1, kPanelsAtOnce * kPanelSize);
     float *results = scratch.floats(2, (block.tiles * panelsHere + 1) * kTileSize);
     float *sums = scratch.floats(3, block.tiles * sumsStride);
-    float *unsummed = nullptr, *unsummedPanels = nullptr;
-    if (isStrassen<Lanes>) {
-      unsummed = scratch.floats(4, kTilesAtOnce<Lanes> * kTile);
-      unsummedPanels = scratch.floats(5, kPanelsAtOnce * kPanelSize);
-    }
     std::fill(sums, sums + block.tiles * sumsStride, 0.0f);
     std::vector<int> heights(block.tiles);
     for (int64_t t = 0; t < block.tiles; ++t) heights[t] = block.height(t);
@@ -109,39 +102,32 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
       for (int64_t part = 0; part < parts; ++part) {
         int64_t start = part * partSize, end = std::min(depth, start + partSize);
         for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce<Lanes>) {
-          TileBlock here = block.part(t, kTilesAtOnce<Lanes>);
-          float *target = isStrassen<Lanes> ? unsummed : packed + t * kTile;
-          packA(segment, start, end, here, target);
-          for (int64_t u = 0; u < here.tiles; ++u) {
-            addTileSums(target + u * kTile, end - start, sums + (t + u) * sumsStride);
-          }
-          for (int64_t u = 0; u < here.tiles && isStrassen<Lanes>; u += 2) {
-            sumTiles(unsummed + u * kTile, unsummed + (u + 1) * kTile, end - start,
-                     packed + (t + u) * kPackedTile, kSumTile);
+          packA(segment, start, end, block.part(t, kTilesAtOnce<Lanes>), packed + t * kTile);
+        }
+        for (int64_t t = 0; t < block.tiles; ++t) {
+          if constexpr (isStrassen<Lanes>) {  // A11 + A12, A21 + A22
+            addTileSums(packed + (t - t % 2) * kTile + (t % 2 == 0 ? 4 : 1) * kSumTile,
+                        halfOf(end - start), sums + t * sumsStride);
+          } else {
+            addTileSums(packed + t * kTile, end - start, sums + t * sumsStride);
           }
         }
         for (int64_t p = 0; p < panelsHere; p += kPanelsAtOnce) {
           int64_t count = std::min(kPanelsAtOnce, panelsHere - p);
-          packB(segment, start, end, (firstPanel + p) * kPanel, count,
-                isStrassen<Lanes> ? unsummedPanels : packedPanels);
-          for (int64_t q = 0; q < count && isStrassen<Lanes>; q += 2) {
-            const float *first = unsummedPanels + q * kPanelSize;
-            sumPanels(first, q + 1 < count ? first + kPanelSize : nullptr, end - start,
-                      packedPanels + q * kPackedPanel, kSumPanel);
-          }
+          packB(segment, start, end, (firstPanel + p) * kPanel, count, packedPanels);
           for (int64_t t = 0; t < block.tiles; t += kTilesAtOnce<Lanes>) {
             int64_t tilesEnd = std::min(block.tiles, t + kTilesAtOnce<Lanes>);
             for (int64_t q = 0; q < count; q += kGroup) {
-              const float *panel = packedPanels + q * kPackedPanel;
+              const float *panel = packedPanels + q * kPanelSize;
               if constexpr (isStrassen<Lanes>) {
                 for (const StrassenStep &step : strassenSteps(count - q)) {
                   for (int64_t u = t; u < tilesEnd; u += 2) {
-                    const float *tile = packed + u * kPackedTile + step.m * kSumTile;
+                    const float *tile = packed + u * kTile + step.m * kSumTile;
                     auto target = [&](int which) { return result(u + which / 2, p + q + which % 2); };
                     productOf(step, heights[u])(tile, panel + step.m * kSumPanel, halfOf(end - start),
                                                 target(step.first), hasBegun || !step.beginsFirst,
                                                 target(step.second), hasBegun || !step.beginsSecond,
-                                                tile + 2 * kPackedTile);
+                                                tile + 2 * kTile);
                   }
                 }
               } else {
@@ -175,18 +161,30 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
   int64_t size = (rows - 1) * stride + block.m;
   int64_t firsts[kTilesAtOnce<Lanes>];
   for (int64_t i = 0; i < block.tiles; ++i) firsts[i] = block.start(i);
-  for (int64_t k = start; k < end; ++k) {
-    const float *row = a + k * stride;
+  int64_t behind = firsts[block.tiles - 1] + kTileRows + kWidth;
+  auto at = [&](int64_t k, int64_t c) {
     int64_t left = size - k * stride;
-    fetchRow(row + kRowsAhead * stride + firsts[0], block.tiles * kTileRows);
-    float *target = tiles + (k - start) * kTileRows;
-    bool isWhole = left >= firsts[block.tiles - 1] + kTileRows + kWidth;
-    for (int64_t i = 0; i < block.tiles; ++i) {
+    return left >= behind || c + kWidth <= left ? load(a + k * stride + c)
+                                                : loadFirst(a + k * stride + c, std::max<int64_t>(left - c, 0));
+  };
+  for (int64_t k = start; k < end; k += Lanes::kGroup) {
+    for (int64_t row = k; row < k + Lanes::kGroup; ++row) {
+      fetchRow(a + (row + kRowsAhead) * stride + firsts[0], block.tiles * kTileRows);
+    }
+    for (int64_t i = 0; i < block.tiles; i += Lanes::kGroup) {
       for (int r = 0; r < kTileRows; r += kWidth) {
-        int64_t c = firsts[i] + r;
-        store(target + i * kPartTile<Lanes> + r,
-              isWhole || c + kWidth <= left
-                  ? load(row + c) : loadFirst(row + c, std::max<int64_t>(left - c, 0)));
+        float *target = tiles + i * kPartTile<Lanes> + (k - start) / Lanes::kGroup * kTileRows + r;
+        if constexpr (isStrassen<Lanes>) {
+          bool hasOdd = k + 1 < end;
+          // A row that the second tile lacks counts nothing.
+          int64_t first = firsts[i] + r, second = firsts[i + 1] + r, there = block.height(i + 1) - r;
+          Vec a21 = at(k, second), a22 = hasOdd ? at(k + 1, second) : splat(0), of[kSums];
+          if (block.m % 2 != 0) a21 = leading(a21, there), a22 = leading(a22, there);
+          sumsOfRows(at(k, first), hasOdd ? at(k + 1, first) : splat(0), a21, a22, of);
+          for (int m = 0; m < kSums; ++m) store(target + m * kSumTile, of[m]);
+        } else {
+          store(target, at(k, firsts[i] + r));
+        }
       }
     }
   }
@@ -198,14 +196,25 @@ static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int
                                const float *moments, int64_t start, int64_t end, int64_t column,
                                int64_t count, float *panels) {
   int64_t size = (rows - 1) * stride + columns;
-  for (int64_t k = start; k < end; ++k) {
-    const float *row = b + k * stride + column;
-    int64_t left = size - k * stride - column;
-    fetchRow(row + kRowsAhead * stride, count * kPanel);
-    for (int64_t p = 0; p < count; ++p) {
-      Wide v = loadUpTo<Wide>(row + p * kPanel, left - p * kPanel);
-      if (moments) v = (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]);
-      store(panels + p * kPartPanel<Lanes> + (k - start) * kPanel, v);
+  auto at = [&](int64_t k, int64_t p) {
+    int64_t c = column + p * kPanel;
+    if (k >= end || p >= count) return splat<Wide>(0);
+    Wide v = loadUpTo<Wide>(b + k * stride + c, size - k * stride - c);
+    return moments ? (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]) : v;
+  };
+  for (int64_t k = start; k < end; k += Lanes::kGroup) {
+    for (int64_t row = k; row < k + Lanes::kGroup; ++row) {
+      fetchRow(b + (row + kRowsAhead) * stride + column, count * kPanel);
+    }
+    for (int64_t p = 0; p < count; p += Lanes::kGroup) {
+      float *target = panels + p * kPartPanel<Lanes> + (k - start) / Lanes::kGroup * kPanel;
+      if constexpr (isStrassen<Lanes>) {
+        Wide of[kSums];
+        sumsOfColumns(at(k, p), at(k, p + 1), at(k + 1, p), at(k + 1, p + 1), of);
+        for (int m = 0; m < kSums; ++m) store(target + m * kSumPanel, of[m]);
+      } else {
+        store(target, at(k, p));
+      }
     }
   }
 }
