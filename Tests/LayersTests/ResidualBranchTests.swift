@@ -70,7 +70,7 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
   /// Sizes around those of the kernels' tiles and panels, with a different activation each.
   nonisolated static let sizes: [Size] = [
     (1, 7, .gelu), (7, 1, .relu), (13, 33, .silu), (33, 13, .geluTanh), (49, 50, .gelu),
-    (14, 64, .gelu), (31, 97, .relu), (4, 300, .gelu),
+    (14, 64, .gelu), (31, 97, .relu), (4, 300, .gelu), (129, 13, .silu),
   ]
 
   @Test(arguments: sizes)
@@ -86,6 +86,14 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
     expectSame([mlp, norm], x) { x in
       mlp.residual(norm, x, dropPath(0.5))
     }
+  }
+
+  /// One row of a weight is one of Strassen's two tiles.
+  @Test func oneHiddenNumber() {
+    let generator = Generator(seed: 12)
+    let (x, norm) = (input((5, 6, .gelu), generator), LayerNorm(6))
+    let mlp = MLP(6, hidden: 1, bias: noise, generator: generator)
+    expectSame([mlp, norm], x) { mlp.residual(norm, $0) }
   }
 
   @Test(arguments: sizes)
@@ -153,7 +161,7 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
 
   /// On any number of threads each number is summed in the same order.
   @Test(
-    arguments: [(13, 33, .gelu), (49, 50, .silu), (100, 130, .geluTanh)] as [Size], kernelRoutes)
+    arguments: [(13, 33, .gelu), (49, 50, .silu), (131, 130, .geluTanh)] as [Size], kernelRoutes)
   func threadsDoNotMatter(_ size: Size, _ route: BranchRoutes.Route) {
     let generator = Generator(seed: 7)
     let (c, s, width) = (size.channels, size.tokens, size.channels + 3)

@@ -61,7 +61,7 @@ import Torch
   nonisolated static let columnSizes = [
     (1, 0, 1, 1), (13, 0, 7, 33), (49, 0, 49, 50), (196, 0, 30, 40), (500, 0, 15, 16),
     (7, 3, 5, 2), (49, 20, 49, 96), (90, 410, 14, 31),
-    (60, 30, 130, 232),
+    (60, 30, 130, 232), (801, 0, 15, 40), (20, 801, 130, 40),
   ]
 
   @Test(arguments: columnSizes, formats)
@@ -139,7 +139,7 @@ import Torch
     #expect(difference(y, expected) < 2e-5)
   }
 
-  /// Strassen's sums cost a part of a bit, one level deep.
+  /// Strassen's sums cost about a bit, one level deep.
   @Test func strassensErrorsAreNearlyThoseOfFloat32() {
     let (x, weight) = (normal([128, 512]), normal([96, 512]))
     let exact = x.to(.float64).linear(weight.to(.float64))
@@ -197,6 +197,19 @@ import Torch
     )(x, gate: nil, residual: nil, into: columns)
     #expect(rows.isFinite().array(of: Bool.self) == [false, false, true, true])
     #expect(columns.isFinite().array(of: Bool.self) == [false, true, true, false, true, true])
+  }
+
+  /// Which is why plans look for such rows, and compute samples apart then.
+  @Test func strassenGivesWhatIsNoNumberToOtherRows() {
+    let x = Tensor([Float.nan, 1, 2, 3, 4, 5], shape: [2, 3])
+    let mix = RowMix(
+      epsilon: nil, hidden: nil, weight: .ones([2, 3]), bias: nil, activation: .identity,
+      format: .strassen)
+    let y = Tensor.zeros([2, 2])
+    mix(x, gate: nil, residual: nil, into: y)
+    let isNumber = y.isFinite().array(of: Bool.self)
+    #expect(mix.addsRows && isNumber.prefix(2) == [false, false] && isNumber.contains(false))
+    #expect(isNumber.suffix(2).contains(false))
   }
 
   @Test(arguments: sizes)

@@ -25,12 +25,13 @@ LinearGradients linearGradients(bool strassen, const Tensor &a, const Tensor &b,
   result.weight = at::empty({m, n}, at::kFloat);
   Tensor sums = at::empty({m}, at::kFloat);
   Tensor columnProducts, rowProducts;
-  // As many parts as the kernels have tiles and panels at most.
+  // At least as many parts as the kernels have tiles and panels.
   if (wantsNorm) columnProducts = at::zeros({m, 2, n}, at::kFloat);
   if (isWanted(scale)) rowProducts = at::empty({padded(n) / kernels().panelWidth, m}, at::kFloat);
   kernels().weightGradient({
-      .rows = rows, .m = m, .n = n, .strassen = strassen, .a = read(a), .b = read(b), .aStride = m, .bStride = bStride,
-      .moments = read(moments), .rowScale = read(scale), .columnScale = read(norm.gain),
+      .rows = rows, .m = m, .n = n, .strassen = strassen, .a = read(a), .b = read(b), .aStride = m,
+      .bStride = bStride, .moments = read(moments), .rowScale = read(scale),
+      .columnScale = read(norm.gain),
       .columnShift = read(norm.shift), .gradient = write(result.weight), .sums = write(sums),
       .weight = wantsNorm || isWanted(scale) ? read(weight) : nullptr,
       .columnProducts = write(columnProducts), .rowProducts = write(rowProducts),
@@ -77,8 +78,9 @@ struct ChannelMLP {
         .x = read(x), .xStride = channels(), .normalizes = norm.normalizes,
         .epsilon = static_cast<float>(norm.epsilon), .hiddenWeight = read(hiddenWeight),
         .hiddenBias = read(hiddenBias), .hiddenActivation = activation, .weight = read(weight),
-        .strassen = strassen, .bias = read(bias), .residual = read(x), .residualStride = channels(), .y = write(y),
-        .yStride = channels(), .factors = read(factors), .rowsOfFactor = rows() / samples,
+        .strassen = strassen, .bias = read(bias), .residual = read(x), .residualStride = channels(),
+        .y = write(y), .yStride = channels(), .factors = read(factors),
+        .rowsOfFactor = rows() / samples,
         .moments = write(moments), .preactivation = write(h), .preactivationStride = hidden(),
     });
     return y;
@@ -91,8 +93,8 @@ struct ChannelMLP {
     Tensor hiddenWeight = panelsOfColumns(strassen, w1, {}, norm.gain, padded(hidden()));
     kernels().rowGradients({
         .rows = rows(), .hidden = hidden(), .depth = channels(), .columns = channels(),
-        .dy = read(branch), .strassen = strassen, .weight = read(weight), .h = read(h), .activation = activation,
-        .activated = write(activated), .dh = write(dh), .hiddenWeight = read(hiddenWeight),
+        .dy = read(branch), .strassen = strassen, .weight = read(weight), .h = read(h),
+        .activation = activation, .activated = write(activated), .dh = write(dh), .hiddenWeight = read(hiddenWeight),
         .x = read(x), .moments = read(moments), .residual = read(dy), .dx = write(dx),
     });
     auto second = linearGradients(strassen, branch, activated, hidden(), w2, b2, {}, {}, scale);

@@ -80,8 +80,8 @@ struct GatedMLP {
     Tensor dh = at::empty_like(h), dg = at::empty_like(g), p = at::empty_like(g);
     kernels().gateGradients({
         .rows = rows(), .columns = channels(), .width = width(), .dy = read(branch),
-        .strassen = strassen, .weight = read(panelsOfColumns(strassen, w2)), .h = read(h), .activation = activation, .g = read(g),
-        .p = write(p), .dg = write(dg), .dh = write(dh),
+        .strassen = strassen, .weight = read(panelsOfColumns(strassen, w2)), .h = read(h),
+        .activation = activation, .g = read(g), .p = write(p), .dg = write(dg), .dh = write(dh),
     });
     auto second = linearGradients(strassen, branch, p, width(), w2, b2, {}, {}, {});
     Tensor m = p;  // no longer needed: first dm, then m

@@ -1,15 +1,14 @@
 // The backward pass of token mixing down to its norm; the formulas stand in Training.h.
 // No include guard: included once for each kind of processor, after MixColumns.h.
 
-template <typename Lanes>
 static void columnGradients(const ColumnGradients &g) {
-  int64_t groups = columnGroupCount<Lanes>(g.channels);
+  int64_t groups = columnGroupCount<Singles>(g.channels);
   parallelFor(g.batch * groups, [&](int64_t task) {
     int64_t matrix = task / groups;
-    ColumnGroup group = columnGroup<Lanes>(g.channels, task % groups);
+    ColumnGroup group = columnGroup<Singles>(g.channels, task % groups);
     Scratch &scratch = Scratch::ofThread();
-    PanelNumbers numbers = panelNumbers(scratch.floats(0, numbersSize<Lanes>(g.rows)), g.rows);
-    PanelNumbers results = panelNumbers(scratch.floats(1, numbersSize<Lanes>(g.tokens)), g.tokens);
+    PanelNumbers numbers = panelNumbers(scratch.floats(0, numbersSize<Singles>(g.rows)), g.rows);
+    PanelNumbers results = panelNumbers(scratch.floats(1, numbersSize<Singles>(g.tokens)), g.tokens);
     for (int64_t p = 0; p < group.panels; ++p) {
       int64_t column = group.column + p * kPanel;
       const float *dy = g.dy + matrix * g.rows * g.channels + column;
@@ -19,14 +18,14 @@ static void columnGradients(const ColumnGradients &g) {
       }
     }
     auto pack = [&](int64_t depth) {
-      return packLanes<Lanes>(numbers, depth, group.panels, scratch.floats(5, lanesSize<Lanes>(depth)));
+      return packLanes<Singles>(numbers, depth, group.panels, scratch.floats(5, lanesSize<Singles>(depth)));
     };
     const float *lanes = pack(g.rows), *weight = g.weight;
     int64_t depth = g.rows;
     if (g.hidden > 0) {
-      PanelNumbers hidden = panelNumbers(scratch.floats(2, numbersSize<Lanes>(g.hidden)), g.hidden);
+      PanelNumbers hidden = panelNumbers(scratch.floats(2, numbersSize<Singles>(g.hidden)), g.hidden);
       int64_t panel = matrix * panelCount(g.channels) + group.column / kPanel;
-      multiplyPanels<Lanes>(
+      multiplyPanels<Singles>(
           g.weight, g.hidden, g.rows, lanes, group, hidden, [](int64_t, int, int64_t) {},
           [&](int64_t first, int rows, int64_t p, float *tile) {
             for (int r = 0; r < rows; ++r) {
@@ -44,7 +43,7 @@ static void columnGradients(const ColumnGradients &g) {
       lanes = pack(depth);
     }
     float *dn = g.dn + matrix * g.tokens * g.channels + group.column;
-    multiplyPanels<Lanes>(
+    multiplyPanels<Singles>(
         weight, g.tokens, depth, lanes, group, results,
         [&](int64_t first, int rows, int64_t p) {
           fetch(dn + first * g.channels + p * kPanel, g.channels, rows);
@@ -56,8 +55,4 @@ static void columnGradients(const ColumnGradients &g) {
           }
         });
   });
-}
-
-static void columnGradients(const ColumnGradients &g) {
-  g.strassen ? columnGradients<Strassen>(g) : columnGradients<Singles>(g);
 }

@@ -23,7 +23,6 @@ struct Kernels {
   void (*packStrassenPanelsOfColumns)(const MatrixPacking &);
   int64_t (*strassenTilesSize)(int64_t rows, int64_t depth);
   void (*packStrassenTilesOfRows)(const MatrixPacking &);
-  void (*packStrassenTilesOfColumns)(const MatrixPacking &);
   int64_t (*pairPanelsSize)(int64_t rows, int64_t depth);
   int64_t (*pairTilesSize)(int64_t rows, int64_t depth);
   void (*packPairPanels)(const MatrixPacking &);

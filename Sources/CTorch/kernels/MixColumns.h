@@ -22,8 +22,8 @@ struct ColumnGroup {
   int64_t column, panels, columns;
 };
 
-/// How many groups `columns` columns make. Where the last of two panels has so few that a narrow product does,
-/// both stay single, which costs less than seven whole products.
+/// How many groups `columns` columns make. Where the last of two panels has so few that a narrow product
+/// does, both stay single, which costs less than seven whole products.
 template <typename Lanes>
 INLINE int64_t columnGroupCount(int64_t columns) {
   int64_t panels = panelCount(columns), last = columns - (panels - 1) * kPanel;
@@ -93,7 +93,9 @@ INLINE void multiplyPanels(const float *weight, int64_t rows, int64_t depth, con
   int64_t parts = partCount(lanes);
   auto start = [&](int64_t i) { return tileStart(rows, count, i, kGroup); };
   auto height = [&](int64_t i) { return static_cast<int>(start(i + 1) - start(i)); };
-  auto result = [&](int64_t i, int64_t p) { return results.numbers + p * results.stride + start(i) * kPanel; };
+  auto result = [&](int64_t i, int64_t p) {
+    return results.numbers + p * results.stride + start(i) * kPanel;
+  };
   for (int64_t part = 0; part < parts; ++part) {
     int64_t begin = partStart(lanes, part), end = partStart(lanes, part + 1);
     bool isLast = part + 1 == parts;
@@ -101,17 +103,18 @@ INLINE void multiplyPanels(const float *weight, int64_t rows, int64_t depth, con
       int64_t stride = tileStride(lanes);
       for (int64_t block = firstTile; block < endTile; block += kRowTilesAtOnce) {
         int64_t blockEnd = std::min(endTile, block + kRowTilesAtOnce);
-        for (int64_t i = block; i < blockEnd && isLast; ++i) {
-          for (int64_t p = 0; p < group.panels; ++p) prepare(start(i), height(i), p);
-        }
         for (const StrassenStep &step : strassenSteps(group.panels)) {
           for (int64_t i = block; i < blockEnd; i += 2) {
             const float *tile = weight + (i / 2 * kSums + step.m) * stride;
             auto target = [&](int which) { return result(i + which / 2, which % 2); };
+            for (int which = 0; which < 4 && isLast && step.m == kSums - 1; ++which) {
+              int64_t tile = i + which / 2, p = which % 2;
+              if (p < group.panels) prepare(start(tile), height(tile), p);
+            }
             productOf(step, height(i), group.columns)(
                 tile + begin * kTileRows, panel + (step.m * lanes + begin) * kPanel, end - begin,
                 target(step.first), part > 0 || !step.beginsFirst, target(step.second),
-                part > 0 || !step.beginsSecond, tile + 2 * kSums * stride + begin * kTileRows);
+                part > 0 || !step.beginsSecond, tile + kSums * stride + begin * kTileRows);
           }
         }
         for (int64_t i = block; i < blockEnd && isLast; ++i) {
@@ -295,7 +298,8 @@ static void mixColumns(const CTColumnMix &mix) {
   // Few matrices: the threads share each of them. Groups that do not come out even are shared too, each
   // thread computing some rows of their results: all of them where there are few, of one layer.
   int64_t firstShared = groups;
-  if (mix.weightBytes.values == nullptr && tileCount(mix.rows) >= threads) {
+  int64_t parts = tileCount(mix.rows, Lanes::kGroup) / Lanes::kGroup;
+  if (mix.weightBytes.values == nullptr && parts >= threads) {
     int64_t whole = groups - (mix.channels % (Lanes::kGroup * kPanel) != 0);
     if (mix.hidden > 0) {
       firstShared = whole / threads * threads;

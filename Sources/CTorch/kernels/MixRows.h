@@ -9,33 +9,32 @@ class RowTiles {
   const int64_t first, count;
 
   /// - rows: at most kMost * kTileRows.
-  RowTiles(int64_t first, int64_t rows) : first(first), count(tileCount(rows)) {
-    for (int64_t i = 0; i <= count; ++i) starts_[i] = tileStart(rows, count, i);
-  }
+  RowTiles(int64_t first, int64_t rows) : RowTiles(first, rows, tileCount(rows), 1, 0, tileCount(rows)) {}
 
   /// From the `begin`-th to before the `end`-th of the pairs of tiles that make `rows` rows.
   static RowTiles ofPairs(int64_t rows, int64_t begin, int64_t end) {
-    RowTiles tiles(tileStart(rows, 2 * pairCount(rows), 2 * begin, 2), 0, 2 * (end - begin));
-    for (int64_t i = 0; i <= tiles.count; ++i) {
-      tiles.starts_[i] = tileStart(rows, 2 * pairCount(rows), 2 * begin + i, 2) - tiles.first;
-    }
-    return tiles;
+    return RowTiles(0, rows, 2 * pairCount(rows), 2, 2 * begin, 2 * end);
   }
 
-  /// How many pairs of tiles `rows` rows make. That does not depend on the number of threads, as what is
-  /// summed with what must not; a multiple of four, where that is but a few more, comes out even for two or
-  /// four of them.
+  /// How many pairs of tiles `rows` rows make, whatever the number of threads: which rows are added to which
+  /// must not depend on that. A multiple of four, where that is but a few more, comes out even for two or four
+  /// threads.
   static int64_t pairCount(int64_t rows) {
     int64_t pairs = tileCount(rows, 2) / 2;
     return pairs >= 8 ? (pairs + 3) / 4 * 4 : pairs;
   }
 
-
   int64_t start(int64_t i) const { return starts_[i]; }
   int height(int64_t i) const { return static_cast<int>(starts_[i + 1] - starts_[i]); }
 
  private:
-  RowTiles(int64_t first, int64_t, int64_t count) : first(first), count(count) {}
+  /// From the `begin`-th to before the `end`-th of the tiles that make `rows` rows behind `offset`.
+  RowTiles(int64_t offset, int64_t rows, int64_t tiles, int group, int64_t begin, int64_t end)
+      : first(offset + tileStart(rows, tiles, begin, group)), count(end - begin) {
+    for (int64_t i = 0; i <= count; ++i) {
+      starts_[i] = offset + tileStart(rows, tiles, begin + i, group) - first;
+    }
+  }
 
   int64_t starts_[kMost + 1];
 };
@@ -247,9 +246,9 @@ static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scra
   linearColumns<Lanes>(mix, tiles, scratch, 0, 1);
 }
 
-/// The product of rows with a packed weight of `columns` columns, for which `fill(first, width,
-/// tiles)` packs a part of K's lanes at a time. Calls `finish(i, results)` for each tile i with its results, a
-/// tile for each panel of columns, and before the last product for each of those `prepare(i, column)`.
+/// The product of rows with a packed weight of `columns` columns, for which `fill(first, width, tiles)`
+/// packs a part of K's lanes at a time. Calls `finish(i, results)` for each tile i with its results, a tile for
+/// each panel of columns, and before the last product for each of those `prepare(i, column)`.
 template <typename Lanes, typename Fill, typename Prepare, typename Finish>
 INLINE void productOfParts(const RowTiles &tiles, int64_t lanes, const float *weight,
                            int64_t columns, Scratch &scratch, Fill fill, Prepare prepare,
@@ -353,9 +352,9 @@ static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch
 }
 
 /// Calls `body(tiles)` for blocks of rows. The weights are read once for each block, so these are as large
-/// as pays: what a thread works on, `floatsInRow` for each row, is about as much as a second-level cache
-/// holds. Each thread's share of the rows is cut into as few tiles as it can be, and these are dealt to its
-/// blocks.
+/// as pays: what a thread works on, `floatsInRow` for each row, may be some times what a second-level cache
+/// holds, as it is read from front to back. Each thread's share of the rows is cut into as few tiles as it can
+/// be, and these are dealt to its blocks; or pairs of tiles of all rows are, for `Strassen`.
 template <typename Lanes, typename Body>
 INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
   int64_t tilesAtOnce = std::clamp<int64_t>((400 << 10) / (floatsInRow * kTileRows), 2, RowTiles::kMost);
@@ -436,7 +435,7 @@ INLINE bool hasFewRows(const CTRowMix &mix) {
 /// What a thread works on, for each of its rows.
 template <typename Lanes>
 INLINE int64_t floatsInRow(const CTRowMix &mix) {
-  int64_t lanes = laneCount<Lanes>(mix.depth), part = mix.hidden > 0 ? kDepth : 0;
-  if (isStrassen<Lanes>) return (lanes + part) * kSums / 4 + (mix.hidden > 0 ? mix.columns : 0);
-  return lanes + part + (mix.hidden > 0 ? mix.columns : 0);
+  int64_t lanes = laneCount<Lanes>(mix.depth);
+  if (mix.hidden == 0) return packedFloats<Lanes>(lanes);
+  return packedFloats<Lanes>(lanes + kDepth) + mix.columns;
 }

@@ -33,8 +33,8 @@ INLINE void packPanelOfRows(int64_t rows, int64_t count, float *panel, Row row) 
   }
 }
 
-/// Writes each of `count` panels [lanes][kPanel] as `pack(panel, first lane, lanes, target)` does, some lanes at
-/// a time, or what `Strassen` makes of two of them.
+/// Writes each of `count` panels [lanes][kPanel] as `pack(panel, first lane, lanes, target)` does, some
+/// lanes at a time, or what `Strassen` makes of two of them.
 template <typename Lanes, typename Pack>
 INLINE void packPanels(int64_t count, int64_t lanes, float *packed, Pack pack) {
   if (!isStrassen<Lanes>) {
@@ -103,8 +103,8 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
   });
 }
 
-/// Writes tiles [lanes][kTileRows] of `rows` rows as `pack(first, height, target)` does, one after the other,
-/// or what `Strassen` makes of two of them, each lane `kLaneStride` floats from the last.
+/// Writes tiles [lanes][kTileRows] of `rows` rows as `pack(first, height, target)` does, one after the
+/// other, or what `Strassen` makes of two of them; `pack` puts each lane `kLaneStride` floats behind the last.
 template <typename Lanes, typename Pack>
 INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
   int64_t count = tileCount(rows, Lanes::kGroup), half = tileStride(halfOf(lanes));
@@ -112,11 +112,13 @@ INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
   for (int64_t i = 0; i < count; ++i) {
     int64_t first = tileStart(rows, count, i, Lanes::kGroup);
     int64_t height = tileStart(rows, count, i + 1, Lanes::kGroup) - first;
-    float *single = pair + i % 2 * lanes * kUnsummed;
-    pack(first, height, isStrassen<Lanes> ? single : packed + i * lanes * kTileRows);
-    if (isStrassen<Lanes> && i % 2 == 1) {
-      sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
+    if (!isStrassen<Lanes>) {
+      pack(first, height, packed + i * lanes * kTileRows);
+      continue;
     }
+    float *single = pair + i % 2 * lanes * kUnsummed;
+    pack(first, height, single);
+    if (i % 2 == 1) sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
   }
 }
 
@@ -131,13 +133,12 @@ static void packTilesOfRows(const MatrixPacking &m) {
 }
 
 /// [rows, columns] to tiles [rows][kTileRows] of nearly as many columns each.
-template <typename Lanes>
 static void packTilesOfColumns(const MatrixPacking &m) {
-  packTiles<Lanes>(m.columns, m.rows, m.packed, [&](int64_t first, int64_t height, float *target) {
+  packTiles<Singles>(m.columns, m.rows, m.packed, [&](int64_t first, int64_t height, float *target) {
     for (int64_t row = 0; row < m.rows; ++row) {
       for (int r = 0; r < kTileRows; r += kWidth) {
         Vec v = first + r < m.columns ? loadScaled(m, row, first + r) : splat(0);
-        store(target + row * kLaneStride<Lanes> + r, v);
+        store(target + row * kTileRows + r, v);
       }
     }
   });

@@ -37,11 +37,11 @@ void parallelFor(int64_t count, Body body) {
         for (int64_t i; (i = work.next.fetch_add(1, std::memory_order_relaxed)) < work.count;) {
           work.body(i);
         }
-        // For what was written past the caches.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
       } catch (...) {
         if (!work.hasFailed.exchange(true)) work.failure = std::current_exception();
       }
+      // For what was written past the caches: both x86's and ARM's full fences order that too.
+      std::atomic_thread_fence(std::memory_order_seq_cst);
     }
   };
   Work work{.count = count, .body = body};

@@ -1,7 +1,7 @@
 // The backward pass of channel mixing down to its input; the formulas stand at the structs in
 // Training.h. No include guard: included once for each kind of processor, after MixRows.h.
 
-/// Packs columns of rows of a matrix, from the first on, from a tile's `lane` on.
+/// Packs the first `width` columns of rows of a matrix.
 template <typename Lanes>
 INLINE void packMatrixRows(const RowTiles &tiles, const float *matrix, int64_t stride, int64_t width,
                            const PackedTiles<Lanes> &packed) {
@@ -54,8 +54,8 @@ static void rowGradients(const RowGradients &g) {
       });
     }
   };
-  int64_t width = isStrassen<Lanes> ? (g.columns + kDepth) * kSums / 4 : g.columns + kDepth;
-  forRowTiles<Lanes>(g.rows, width + g.depth, [&](const RowTiles &tiles) {
+  int64_t floatsInRow = packedFloats<Lanes>(g.columns + kDepth) + g.depth;
+  forRowTiles<Lanes>(g.rows, floatsInRow, [&](const RowTiles &tiles) {
     Scratch &scratch = Scratch::ofThread();
     auto prepare = [&](int64_t i, int64_t c) {
       int64_t at = (tiles.first + tiles.start(i)) * g.depth + c;
@@ -107,8 +107,7 @@ static void rowGradients(const RowGradients &g) {
 template <typename Lanes>
 static void gateGradients(const GateGradients &g) {
   constexpr int64_t kColumns = Lanes::kGroup * kPanel;
-  forRowTiles<Lanes>(g.rows, isStrassen<Lanes> ? g.columns * kSums / 4 : g.columns,
-                     [&](const RowTiles &tiles) {
+  forRowTiles<Lanes>(g.rows, packedFloats<Lanes>(g.columns), [&](const RowTiles &tiles) {
     Scratch &scratch = Scratch::ofThread();
     PackedTiles<Lanes> packed(scratch, 0, tiles.count, g.columns);
     ResultTiles results = {scratch.floats(1, tiles.count * Lanes::kGroup * kTileSize),

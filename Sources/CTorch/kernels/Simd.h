@@ -50,11 +50,12 @@ INLINE void storeUpTo(float *p, V v, int64_t count) {
   }
 }
 
-/// As `storeUpTo`, past the caches where it writes whole lines of them: for what is read much later, so that
-/// it neither is read before it is written, nor takes the place of what is read soon. Another thread may
-/// read it after a fence.
+/// As `storeUpTo`, past the caches where it writes whole lines of them: for what is read much later, so
+/// that it neither is read before it is written, nor takes the place of what is read soon. Another thread
+/// may read it after a fence.
 INLINE void streamUpTo(float *p, Wide v, int64_t count) {
-  if (count < kWide * kWidth || reinterpret_cast<uintptr_t>(p) % sizeof v != 0) {
+  constexpr size_t kLine = 64;
+  if (sizeof v < kLine || count < kWide * kWidth || reinterpret_cast<uintptr_t>(p) % kLine != 0) {
     return storeUpTo(p, v, count);
   }
   Vec parts[kWide];

@@ -29,7 +29,11 @@ struct Strassen : Singles {
 };
 
 template <typename Lanes>
-constexpr bool isStrassen = Lanes::kGroup == 2;
+constexpr bool isStrassen = std::is_same_v<Lanes, Strassen>;
+
+/// Floats that `lanes` lanes of a row take, packed.
+template <typename Lanes>
+INLINE int64_t packedFloats(int64_t lanes) { return isStrassen<Lanes> ? lanes * kSums / 4 : lanes; }
 
 /// How many lanes each of the seven sums has.
 INLINE int64_t halfOf(int64_t lanes) { return (lanes + 1) / 2; }

@@ -78,7 +78,6 @@ struct ColumnGradients {
   int64_t batch, tokens, channels, hidden;
   int64_t rows;               // of y
   const float *dy;            // [batch, rows, channels]
-  bool strassen;              // both weights are packed for Strassen's products
   const float *weight;        // tiles of W2's columns, K = rows
   const float *hiddenWeight;  // tiles of W1's columns, K = hidden
   const float *h;             // [batch, panels of channels, hidden, panel width]

@@ -6,12 +6,12 @@
 template <typename Lanes>
 constexpr int64_t kPart = isStrassen<Lanes> ? 384 : 192;
 template <typename Lanes>
-constexpr int64_t kTilesAtOnce = (isStrassen<Lanes> ? 96 : 252) / kTileRows / 2 * 2;
+constexpr int64_t kTilesAtOnce = isStrassen<Lanes> ? 48 / kTileRows * 2 : 252 / kTileRows;
 constexpr int64_t kPanelsAtOnce = 64 / kWidth;
 /// How many tiles of rows and panels of columns a thread's block of the result has at most. What is packed
 /// of one side is packed anew for each block of the other: the more, the better, as long as the block stays
-/// in the third cache.
-constexpr int64_t kBlockTiles = 1008 / kTileRows / 2 * 2, kBlockPanels = 1024 / kPanel;
+/// in the third cache. Both are even, for pairs.
+constexpr int64_t kBlockTiles = 504 / kTileRows * 2, kBlockPanels = 1024 / kPanel;
 
 /// A block of rows of the result, as tiles among all of the result's.
 struct TileBlock {
@@ -34,14 +34,17 @@ constexpr int64_t kAhead = 2 * kWidth, kRowsAhead = 6;
 INLINE void fetchRow(const float *row, int64_t count) {
   for (int64_t c = 0; c < count; c += 16) __builtin_prefetch(row + c, 0, 3);
 }
+
 /// From one of `Strassen`'s sums of two tiles or panels of a part of K to the next.
 constexpr int64_t kSumTile = kPart<Strassen> / 2 * kTileRows + kWidth;
 constexpr int64_t kSumPanel = kPart<Strassen> / 2 * kPanel;
 /// From one packed tile or panel of a part of K to the next; with sums, a half of what two of them take.
 template <typename Lanes>
-constexpr int64_t kPartTile = isStrassen<Lanes> ? kSums * kSumTile / 2 : kPart<Lanes> * kTileRows + kWidth;
+constexpr int64_t kPartTile =
+    isStrassen<Lanes> ? kSums * kSumTile / 2 : kPart<Lanes> * kTileRows + kWidth;
 template <typename Lanes>
-constexpr int64_t kPartPanel = isStrassen<Lanes> ? kSums * kSumPanel / 2 : kPart<Lanes> * kPanel + kWidth;
+constexpr int64_t kPartPanel =
+    isStrassen<Lanes> ? kSums * kSumPanel / 2 : kPart<Lanes> * kPanel + kWidth;
 
 /// Adds up the rows of a packed tile [depth][kTileRows].
 static void addTileSums(const float *tile, int64_t depth, float *sums) {
@@ -145,7 +148,8 @@ INLINE void sumProducts(int64_t m, int64_t n, int64_t segments, int64_t depth, P
       }
     }
     for (int64_t t = 0; t < block.tiles; ++t) {
-      for (int64_t p = 0; p < panelsHere; ++p) {
+      // One row makes two tiles, of which one has none.
+      for (int64_t p = 0; p < panelsHere && heights[t] > 0; ++p) {
         finish(block.first + t, block.start(t), block.height(t), firstPanel + p, result(t, p),
                sums + t * sumsStride);
       }
@@ -163,9 +167,10 @@ static void packTilesOfMatrix(const float *a, int64_t stride, int64_t rows, int6
   for (int64_t i = 0; i < block.tiles; ++i) firsts[i] = block.start(i);
   int64_t behind = firsts[block.tiles - 1] + kTileRows + kWidth;
   auto at = [&](int64_t k, int64_t c) {
+    const float *p = a + k * stride + c;
     int64_t left = size - k * stride;
-    return left >= behind || c + kWidth <= left ? load(a + k * stride + c)
-                                                : loadFirst(a + k * stride + c, std::max<int64_t>(left - c, 0));
+    if (left >= behind || c + kWidth <= left) return (Vec)load(p);
+    return (Vec)loadFirst(p, std::max<int64_t>(left - c, 0));
   };
   for (int64_t k = start; k < end; k += Lanes::kGroup) {
     for (int64_t row = k; row < k + Lanes::kGroup; ++row) {

@@ -110,6 +110,11 @@ public final class InferencePlan {
   /// How many sums of several tensors are computed in one pass; nil as for `kernels`.
   package func sums(for shape: [Int]) -> Int? { run(for: shape)?.sums }
 
+  /// Whether the samples of inputs of this shape are computed at once; false before that is known.
+  package func computesTogether(_ shape: [Int]) -> Bool {
+    if case .together = ways[Self.key(shape)] { true } else { false }
+  }
+
   private func run(for shape: [Int]) -> PlannedRun? {
     switch ways[Self.key(shape)] {
     case nil, .asWritten: nil
@@ -127,11 +132,11 @@ public final class InferencePlan {
       let whole = count / size
       for start in (0..<whole).map({ $0 * size }) {
         let result = run(input.narrowed(0, start..<start + size))
-        // Sums of two samples' numbers give both what is no number in one of them.
-        let isWhole = result.isFinite().all().item == 1
-        results +=
-          isWhole
-          ? [result] : (start..<start + size).map { single(input.narrowed(0, $0..<$0 + 1)) }
+        if run.addsSamples, result.isFinite().all().item == 0 {
+          results += (start..<start + size).map { single(input.narrowed(0, $0..<$0 + 1)) }
+        } else {
+          results.append(result)
+        }
       }
       results += (whole * size..<count).map { single(input.narrowed(0, $0..<$0 + 1)) }
     case .oneByOne(let single, _):

@@ -46,9 +46,13 @@ final class PackedWeights {
   func layers(_ step: ColumnStep) -> [ColumnMix] { step.layers.map { columns($0) } }
 
   /// Forgets what was packed for the step, which is computed in another way.
-  func forget(_ step: RowStep, _ route: Route = .fused) { rows[key(step.origin, route)] = nil }
+  func forget(_ step: RowStep, _ route: Route = .fused) {
+    rows[key(step.origin, route)] = nil
+  }
 
-  func forget(_ step: ColumnStep, _ route: Route = .fused) { columns[key(step.origin, route)] = nil }
+  func forget(_ step: ColumnStep, _ route: Route = .fused) {
+    columns[key(step.origin, route)] = nil
+  }
 
   /// The step's layers by libtorch's operators.
   func library(_ step: RowStep, _ route: Route) -> LibraryRows {

@@ -105,6 +105,11 @@ final class PlannedRun {
     return (origins.count, origins.count { weights.isInBytes($0) })
   }
 
+  /// Whether what is no number in one sample may reach the others.
+  var addsSamples: Bool {
+    work.contains { if case .rows(let mix, _) = $0 { mix.addsRows } else { false } }
+  }
+
   /// How many sums of several tensors are computed in one pass.
   var sums: Int { work.count { if case .call(let call) = $0 { call.isFusedSum } else { false } } }
 

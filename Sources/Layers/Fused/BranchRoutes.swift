@@ -13,6 +13,16 @@ package final class BranchRoutes: Sendable {
     case strassen
     /// One of libtorch's operators after the other.
     case layers
+
+    /// Which share of another's time this one may take to be chosen: kernels take the least memory, layers
+    /// the most, and who takes more must be faster by more than a moment's noise.
+    fileprivate var share: Double {
+      switch self {
+      case .kernels: 1
+      case .strassen: 0.99
+      case .layers: 0.93
+      }
+    }
   }
 
   /// Those of the run that is under way; without them all branches that have kernels take these.
@@ -48,19 +58,16 @@ package final class BranchRoutes: Sendable {
     return route ?? .kernels
   }
 
-  /// All take turns, so that a slow moment falls on each of them. Kernels take the least memory, layers the
-  /// most: who takes more must be faster by more than a moment's noise.
+  /// All take turns, so that a slow moment falls on each of them.
   private static func fastest(of routes: [Route], _ seconds: (Route) -> Double) -> Route {
-    let shares: [Route: Double] = [.kernels: 1, .strassen: 0.99, .layers: 0.93]
-    var shortest: [Route: Double] = [:]
+    var shortest = [Double](repeating: .infinity, count: routes.count)
     for round in 0..<6 {
-      for route in routes {
-        let time = seconds(route)
+      for (i, route) in routes.enumerated() {
+        let time = seconds(route) / route.share
         // The first time is that of memory which nobody had before.
-        if round > 0 { shortest[route] = min(shortest[route] ?? .infinity, time) }
+        if round > 0 { shortest[i] = min(shortest[i], time) }
       }
     }
-    let times = shortest.map { (route: $0, seconds: $1 / (shares[$0] ?? 1)) }
-    return times.min { $0.seconds < $1.seconds }?.route ?? .kernels
+    return routes.indices.min { shortest[$0] < shortest[$1] }.map { routes[$0] } ?? .kernels
   }
 }

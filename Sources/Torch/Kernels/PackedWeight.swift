@@ -52,33 +52,28 @@ package struct PackedWeight: Sendable {
     _ weight: Tensor, _ bias: Tensor?, depth: Int, _ format: Format
   ) -> PackedWeight {
     let rows = weight.shape[0], width = paddedToPanels(rows)
+    let packing: Packing =
+      switch format {
+      case .float32: .floats(ct_panels_size, ct_pack_panels)
+      case .strassen: .floats(ct_strassen_panels_size, ct_pack_strassen_panels)
+      case .bfloat16: .floats(ct_bfloat16_panels_size, ct_pack_bfloat16_panels)
+      case .bytes: .bytes(ct_byte_panels_size, ct_pack_byte_panels, scaleCount: width)
+      }
     return PackedWeight(
       weight.padded([0, depth - weight.shape[1]]), bias: bias?.padded([0, width - rows]), format,
-      scaleCount: width,
-      sizes: [
-        .float32: ct_panels_size, .strassen: ct_strassen_panels_size,
-        .bfloat16: ct_bfloat16_panels_size, .bytes: ct_byte_panels_size,
-      ],
-      packs: [
-        .float32: ct_pack_panels, .strassen: ct_pack_strassen_panels,
-        .bfloat16: ct_pack_bfloat16_panels,
-      ],
-      packBytes: ct_pack_byte_panels)
+      packing)
   }
 
   /// For ``ColumnMix``: in tiles.
   static func tiles(_ weight: Tensor, _ bias: Tensor?, _ format: Format) -> PackedWeight {
-    PackedWeight(
-      weight, bias: bias, format, scaleCount: weight.shape[0],
-      sizes: [
-        .float32: ct_tiles_size, .strassen: ct_strassen_tiles_size,
-        .bfloat16: ct_bfloat16_tiles_size, .bytes: ct_byte_tiles_size,
-      ],
-      packs: [
-        .float32: ct_pack_tiles, .strassen: ct_pack_strassen_tiles,
-        .bfloat16: ct_pack_bfloat16_tiles,
-      ],
-      packBytes: ct_pack_byte_tiles)
+    let packing: Packing =
+      switch format {
+      case .float32: .floats(ct_tiles_size, ct_pack_tiles)
+      case .strassen: .floats(ct_strassen_tiles_size, ct_pack_strassen_tiles)
+      case .bfloat16: .floats(ct_bfloat16_tiles_size, ct_pack_bfloat16_tiles)
+      case .bytes: .bytes(ct_byte_tiles_size, ct_pack_byte_tiles, scaleCount: weight.shape[0])
+      }
+    return PackedWeight(weight, bias: bias, format, packing)
   }
 
   static func paddedToPanels(_ count: Int) -> Int {
@@ -95,26 +90,29 @@ package struct PackedWeight: Sendable {
     UnsafeMutablePointer<Float>?
   ) -> Void
 
-  private init(
-    _ weight: Tensor, bias: Tensor?, _ format: Format, scaleCount: Int, sizes: [Format: Size],
-    packs: [Format: Pack], packBytes: PackBytes
-  ) {
+  /// The functions of one format: how much memory a weight takes, and what writes it.
+  private enum Packing {
+    case floats(Size, Pack)
+    case bytes(Size, PackBytes, scaleCount: Int)
+  }
+
+  private init(_ weight: Tensor, bias: Tensor?, _ format: Format, _ packing: Packing) {
     let weight = weight.to(.float32).contiguous()
     (rows, depth) = (weight.shape[0], weight.shape[1])
     self.bias = bias?.to(.float32).contiguous()
     self.format = format
     let (rows, depth) = (Int64(rows), Int64(depth))
-    let size = Int(sizes[format]?(rows, depth) ?? 0)
-    if let pack = packs[format] {
-      let floats = Tensor.empty([size])
+    switch packing {
+    case .floats(let size, let pack):
+      let floats = Tensor.empty([Int(size(rows, depth))])
       pack(weight.floats, rows, depth, floats.mutableFloats)
       (self.floats, bytes) = (floats, nil)
-    } else {
+    case .bytes(let size, let pack, let scaleCount):
       let group = Int(ct_byte_group())
       let bytes = Bytes(
-        values: .empty([size], dtype: .int8), scales: .empty([scaleCount]),
+        values: .empty([Int(size(rows, depth))], dtype: .int8), scales: .empty([scaleCount]),
         sums: .empty([scaleCount * ((self.depth + group - 1) / group)]))
-      packBytes(
+      pack(
         weight.floats, rows, depth, bytes.values.mutableBytes, bytes.scales.mutableFloats,
         bytes.sums.mutableFloats)
       (floats, self.bytes) = (nil, bytes)

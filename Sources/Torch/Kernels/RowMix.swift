@@ -39,6 +39,10 @@ package struct RowMix: Sendable {
     return mix
   }
 
+  /// Whether products of some rows are added to those of others, so that what is no number in one of them
+  /// reaches the others.
+  package var addsRows: Bool { last.format == .strassen }
+
   /// Whether `x` can be read where it lies.
   package static func accepts(_ x: Tensor) -> Bool {
     x.dtype == .float32 && x.device == .cpu && x.rowStride(trailing: 1) != nil

@@ -50,9 +50,8 @@ extension PlannedRun {
         if round > 0 { shortest[i] = min(shortest[i], time) }
       }
     }
-    var best = 0
-    for i in ways.indices where shortest[i] < shortest[best] * 0.97 { best = i }
-    return routes[best]
+    let best = ways.indices.min { shortest[$0] < shortest[$1] } ?? 0
+    return shortest[best] < shortest[0] * 0.97 ? routes[best] : routes[0]
   }
 
   /// Drops the weights that were packed for the step's other routes.
