@@ -201,15 +201,14 @@ import Torch
 
   /// Which is why plans look for such rows, and compute samples apart then.
   @Test func strassenGivesWhatIsNoNumberToOtherRows() {
-    let x = Tensor([Float.nan, 1, 2, 3, 4, 5], shape: [2, 3])
+    let x = Tensor([1, 2, 3, 4, Float.nan, 5], shape: [2, 3])
     let mix = RowMix(
       epsilon: nil, hidden: nil, weight: .ones([2, 3]), bias: nil, activation: .identity,
       format: .strassen)
     let y = Tensor.zeros([2, 2])
     mix(x, gate: nil, residual: nil, into: y)
-    let isNumber = y.isFinite().array(of: Bool.self)
-    #expect(mix.addsRows && isNumber.prefix(2) == [false, false] && isNumber.contains(false))
-    #expect(isNumber.suffix(2).contains(false))
+    #expect(mix.addsRows)
+    #expect(y.isFinite().array(of: Bool.self) == [false, false, false, false])
   }
 
   @Test(arguments: sizes)
