@@ -108,8 +108,8 @@ INLINE void multiplyPanels(const float *weight, int64_t rows, int64_t depth, con
             const float *tile = weight + (i / 2 * kSums + step.m) * stride;
             auto target = [&](int which) { return result(i + which / 2, which % 2); };
             for (int which = 0; which < 4 && isLast && step.m == kSums - 1; ++which) {
-              int64_t tile = i + which / 2, p = which % 2;
-              if (p < group.panels) prepare(start(tile), height(tile), p);
+              int64_t row = i + which / 2, p = which % 2;
+              if (p < group.panels) prepare(start(row), height(row), p);
             }
             productOf(step, height(i), group.columns)(
                 tile + begin * kTileRows, panel + (step.m * lanes + begin) * kPanel, end - begin,

@@ -10,6 +10,7 @@ public struct NumpyArchive: TensorArchive {
     let header: ArrayHeader
   }
 
+  /// All arrays, in the file's order.
   public let names: [String]
   private let zip: ZipReader
   private let entries: [String: Entry]
@@ -44,13 +45,25 @@ public struct NumpyArchive: TensorArchive {
     self.entries = entries
   }
 
+  /// The file.
   public var path: String { zip.file.path }
   /// Always empty: the format has none.
   public var metadata: [String: String] { [:] }
 
+  /// Of an array as it is indexed, whatever its order in memory.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func shape(of name: String) throws -> [Int] { try entry(name).header.shape }
+
+  /// Of an array's elements, whatever their byte order.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func dtype(of name: String) throws -> DType { try entry(name).header.dtype }
 
+  /// The array, row-major and in this machine's byte order.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor, or its data is
+  /// damaged.
   public func tensor(named name: String) throws -> Tensor {
     let (member, header) = try (entry(name).member, entry(name).header)
     // A column-major array is the transpose of the row-major one with the reversed shape.

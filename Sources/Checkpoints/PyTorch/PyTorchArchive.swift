@@ -15,6 +15,7 @@ import Torch
 ///
 /// Format: <https://github.com/pytorch/pytorch/blob/main/torch/serialization.py>.
 public struct PyTorchArchive: TensorArchive {
+  /// All tensors of the state dictionary, in its order.
   public let names: [String]
   /// `pytorch.part`, where the weights are only a part of what was saved: "model".
   public let metadata: [String: String]
@@ -111,11 +112,23 @@ public struct PyTorchArchive: TensorArchive {
     member.name == "data.pkl" || member.name.hasSuffix("/data.pkl")
   }
 
+  /// The file.
   public var path: String { storages.file.path }
 
+  /// Of a tensor as a view of its storage.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func shape(of name: String) throws -> [Int] { try view(name).shape }
+
+  /// Of a tensor's storage.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func dtype(of name: String) throws -> DType { try view(name).storage.dtype }
 
+  /// The tensor as a view of its storage, which others may share.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor, or its data is
+  /// damaged.
   public func tensor(named name: String) throws -> Tensor {
     try storages.tensor(view(name), name: name)
   }

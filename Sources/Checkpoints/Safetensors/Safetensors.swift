@@ -18,13 +18,26 @@ public struct Safetensors: TensorArchive {
     header = try SafetensorsHeader(reading: file)
   }
 
+  /// The file.
   public var path: String { file.path }
+  /// All tensors, in the file's order.
   public var names: [String] { header.names }
   public var metadata: [String: String] { header.metadata }
 
+  /// As the header tells it.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func shape(of name: String) throws -> [Int] { try entry(name).shape }
+
+  /// As the header tells it.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor.
   public func dtype(of name: String) throws -> DType { try entry(name).dtype }
 
+  /// The tensor, in the mapped file where it may lie there.
+  ///
+  /// - Throws: `MingleError` (`badData`) when the file has no such tensor, or its data is
+  /// damaged.
   public func tensor(named name: String) throws -> Tensor {
     let entry = try entry(name)
     return try file.tensor(
