@@ -86,6 +86,8 @@ typedef struct {
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
   bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_tiles
   bool strassen;              // hiddenWeight and weight are packed by ct_pack_strassen_tiles
+  bool turned;                // they are packed in panels, and biases padded, as for channel mixing, which
+                              // computes it; not for bytes, nor for training
   const float *bias;          // [rows] or null
   CTActivation activation;
   const float *resultScale;   // [channels] or null

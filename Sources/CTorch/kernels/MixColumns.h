@@ -249,35 +249,14 @@ static void mixGroup(const CTColumnMix &mix, PackedColumns of, Scratch &scratch)
   finishColumns<Lanes>(mix, of, scratch);
 }
 
-/// Mean and scale of a whole matrix, from those of its rows: the mean of the rows' means, and the mean
-/// of their variances plus the variance of their means.
-static void combineMoments(const CTColumnMix &mix, Moments *of) {
-  double total = 0, squares = 0;
-  for (int64_t s = 0; s < mix.tokens; ++s) total += of[s].mean;
-  double mean = total / static_cast<double>(mix.tokens);
-  for (int64_t s = 0; s < mix.tokens; ++s) {
-    squares += 1 / (static_cast<double>(of[s].scale) * of[s].scale) +
-               (of[s].mean - mean) * (of[s].mean - mean);
-  }
-  double variance = squares / static_cast<double>(mix.tokens);
-  float scale = static_cast<float>(1 / std::sqrt(variance + mix.epsilon));
-  std::fill(of, of + mix.tokens, Moments{static_cast<float>(mean), scale});
-}
-
 template <typename Lanes>
 static void mixColumns(const CTColumnMix &mix) {
   int64_t groups = columnGroupCount<Lanes>(mix.channels), threads = at::get_num_threads();
-  bool normalizes = mix.normalization != CT_NO_NORM;
-  bool combines = mix.normalization == CT_MATRIX_NORM;
-  auto rowMoments = [&](int64_t matrix, int64_t s) {
-    const float *x = mix.x + matrix * mix.xBatchStride;
-    return moments(x + s * mix.xStride, mix.channels, combines ? 0 : mix.epsilon);
-  };
   auto pack = [&](int64_t matrix, const Moments *of, int64_t group, float *memory) {
     PackedColumns packed = {matrix, columnGroup<Lanes>(mix.channels, group),
                             panelNumbers(memory, mix.tokens), nullptr};
     for (int64_t p = 0; p < packed.group.panels; ++p) {
-      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes ? of : nullptr,
+      packPanel(mix, mix.x + matrix * mix.xBatchStride, normalizes(mix) ? of : nullptr,
                 packed.group.column + p * kPanel, memory + p * packed.numbers.stride);
     }
     return packed;
@@ -288,8 +267,7 @@ static void mixColumns(const CTColumnMix &mix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
                             : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
-      for (int64_t s = 0; s < mix.tokens && normalizes; ++s) of[s] = rowMoments(matrix, s);
-      if (combines) combineMoments(mix, of);
+      if (normalizes(mix)) momentsOfMatrix(mix, matrix, of);
       float *memory = scratch.floats(0, numbersHere);
       for (int64_t i = 0; i < groups; ++i) mixGroup<Lanes>(mix, pack(matrix, of, i, memory), scratch);
     });
@@ -316,13 +294,7 @@ static void mixColumns(const CTColumnMix &mix) {
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
     Moments *of =
         mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens : rows;
-    if (normalizes) {
-      parallelFor((mix.tokens + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
-        int64_t end = std::min(mix.tokens, (chunk + 1) * kRowChunk);
-        for (int64_t s = chunk * kRowChunk; s < end; ++s) of[s] = rowMoments(matrix, s);
-      });
-      if (combines) combineMoments(mix, of);
-    }
+    if (normalizes(mix)) momentsOfMatrixByAll(mix, matrix, of);
     std::vector<PackedColumns> packed(shared);
     parallelFor(groups, [&](int64_t group) {
       Scratch &scratch = Scratch::ofThread();
@@ -357,7 +329,34 @@ static void mixColumns(const CTColumnMix &mix) {
   }
 }
 
+/// As channel mixing, whose rows the columns are.
+static void mixTurned(const CTColumnMix &mix) {
+  Moments *of = nullptr;
+  if (normalizes(mix)) {
+    of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.batch * mix.tokens));
+    if (mix.batch >= at::get_num_threads()) {
+      parallelFor(mix.batch, [&](int64_t i) { momentsOfMatrix(mix, i, of + i * mix.tokens); });
+    } else {
+      for (int64_t i = 0; i < mix.batch; ++i) momentsOfMatrixByAll(mix, i, of + i * mix.tokens);
+    }
+  }
+  TurnedColumns columns = {mix, of};
+  RowMix rows = {{.rows = mix.batch * mix.channels, .depth = mix.tokens, .hidden = mix.hidden,
+                  .columns = mix.rows}};
+  rows.hiddenWeight = mix.hiddenWeight;
+  rows.hiddenBias = mix.hiddenBias;
+  rows.hiddenActivation = mix.hiddenActivation;
+  rows.weight = mix.weight;
+  rows.bfloat16 = mix.bfloat16;
+  rows.strassen = mix.strassen;
+  rows.bias = mix.bias;
+  rows.activation = mix.activation;
+  rows.source = rows.target = &columns;
+  mixRows(rows);
+}
+
 static void mixColumns(const CTColumnMix &mix) {
+  if (mix.turned) return mixTurned(mix);
   if (mix.bfloat16) return mixColumns<Pairs>(mix);
   mix.strassen ? mixColumns<Strassen>(mix) : mixColumns<Singles>(mix);
 }

@@ -19,7 +19,7 @@ static ByteTiles byteTiles(Scratch &scratch, int slot, int64_t count, int64_t de
 }
 
 /// Packs the rows of `x`, normalised if asked for, for the products with `weight`.
-static void packByteRows(const CTRowMix &mix, const CTByteWeight &weight, const RowTiles &rows,
+static void packByteRows(const RowMix &mix, const CTByteWeight &weight, const RowTiles &rows,
                          const ByteTiles &tiles, Scratch &scratch) {
   float *row = scratch.floats(4, mix.depth + kWidth);
   for (int64_t i = 0; i < rows.count; ++i) {
@@ -66,7 +66,7 @@ static void multiplyBytes(const RowTiles &rows, const ByteTiles &tiles, int64_t 
   }
 }
 
-static void linearRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scratch) {
+static void linearRowBytes(const RowMix &mix, const RowTiles &rows, Scratch &scratch) {
   ByteTiles tiles = byteTiles(scratch, 0, rows.count, mix.depth);
   float *results = scratch.floats(1, rows.count * kTileSize);
   const CTByteWeight &weight = mix.weightBytes;
@@ -87,7 +87,7 @@ static void linearRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &s
   }
 }
 
-static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scratch) {
+static void mlpRowBytes(const RowMix &mix, const RowTiles &rows, Scratch &scratch) {
   int64_t hidden = padded(mix.hidden), panels = panelCount(mix.columns);
   int64_t resultSize = panels * kTileSize, hiddenGroups = groupCount(hidden);
   ByteTiles tiles = byteTiles(scratch, 0, rows.count, mix.depth);
@@ -142,7 +142,7 @@ static void mlpRowBytes(const CTRowMix &mix, const RowTiles &rows, Scratch &scra
 }
 
 template <typename Lanes>
-static void mixRows(const CTRowMix &mix) {
+static void mixRows(const RowMix &mix) {
   bool hasHidden = mix.hidden > 0;
   if constexpr (!isStrassen<Lanes>) {
     if (hasFewRows(mix)) return hasHidden ? mlpFewRows<Lanes>(mix) : linearFewRows<Lanes>(mix);
@@ -152,7 +152,7 @@ static void mixRows(const CTRowMix &mix) {
   });
 }
 
-static void mixRows(const CTRowMix &mix) {
+static void mixRows(const RowMix &mix) {
   if (mix.weightBytes.values) {
     return forRowTiles<Singles>(mix.rows, floatsInRow<Singles>(mix), [&](const RowTiles &tiles) {
       (mix.hidden > 0 ? mlpRowBytes : linearRowBytes)(mix, tiles, Scratch::ofThread());
@@ -161,3 +161,5 @@ static void mixRows(const CTRowMix &mix) {
   if (mix.bfloat16) return mixRows<Pairs>(mix);
   mix.strassen ? mixRows<Strassen>(mix) : mixRows<Singles>(mix);
 }
+
+static void mixRows(const CTRowMix &mix) { mixRows(RowMix{mix}); }

@@ -1,5 +1,5 @@
 // Channel mixing: one or two linear layers over the rows of a matrix, with everything between.
-// No include guard: included once for each kind of processor, after Product.h.
+// No include guard: included once for each kind of processor, after TurnedColumns.h.
 
 /// Rows that one thread takes at once, as tiles whose heights are nearly equal.
 class RowTiles {
@@ -76,36 +76,44 @@ struct PackedTiles {
   int64_t unsummedStride_;
 };
 
-/// Packs the rows of `x`, normalised if asked for.
+/// Channel mixing of rows that may lie in columns, or of which the results belong there.
+struct RowMix : CTRowMix {
+  const TurnedColumns *source = nullptr, *target = nullptr;
+};
+
+/// Packs the i-th tile of the rows of `x`, normalised if asked for.
 template <typename Lanes>
-static void packRows(const CTRowMix &mix, const RowTiles &tiles, const PackedTiles<Lanes> &packed) {
-  int64_t lanes = laneCount<Lanes>(mix.depth);
-  packed.fill(tiles, 0, lanes, [&](int64_t i, float *tile) {
-    const float *x = mix.x + (tiles.first + tiles.start(i)) * mix.xStride;
-    int height = tiles.height(i);
-    auto at = [&](int r, int64_t k) {
-      const float *p = x + r * mix.xStride + k;
-      return k + kWidth <= mix.depth ? load(p) : loadFirst(p, mix.depth - k);
-    };
-    if (mix.normalizes) {
-      Moments of[kTileRows];
-      for (int r = 0; r < height; ++r) {
-        of[r] = moments(x + r * mix.xStride, mix.depth, mix.epsilon);
-      }
-      if (mix.moments) {
-        std::memcpy(mix.moments + 2 * (tiles.first + tiles.start(i)), of, height * sizeof(Moments));
-      }
-      packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
-        return Lanes::along(k, mix.depth, [&](int64_t i) {
-          return (at(r, i) - splat(of[r].mean)) * splat(of[r].scale);
-        });
-      });
-    } else {
-      packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
-        return Lanes::along(k, mix.depth, [&](int64_t i) { return at(r, i); });
-      });
+static void packTile(const RowMix &mix, const RowTiles &tiles, int64_t i, float *tile) {
+  int64_t first = tiles.first + tiles.start(i), lanes = laneCount<Lanes>(mix.depth);
+  int height = tiles.height(i);
+  if (mix.source) return packTurned<Lanes>(*mix.source, first, height, tile);
+  const float *x = mix.x + first * mix.xStride;
+  auto at = [&](int r, int64_t k) {
+    const float *p = x + r * mix.xStride + k;
+    return k + kWidth <= mix.depth ? load(p) : loadFirst(p, mix.depth - k);
+  };
+  if (mix.normalizes) {
+    Moments of[kTileRows];
+    for (int r = 0; r < height; ++r) {
+      of[r] = moments(x + r * mix.xStride, mix.depth, mix.epsilon);
     }
-  });
+    if (mix.moments) std::memcpy(mix.moments + 2 * first, of, height * sizeof(Moments));
+    packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
+      return Lanes::along(k, mix.depth, [&](int64_t i) {
+        return (at(r, i) - splat(of[r].mean)) * splat(of[r].scale);
+      });
+    });
+  } else {
+    packColumns<kLaneStride<Lanes>>(height, lanes, tile, [&](int r, int64_t k) {
+      return Lanes::along(k, mix.depth, [&](int64_t i) { return at(r, i); });
+    });
+  }
+}
+
+template <typename Lanes>
+static void packRows(const RowMix &mix, const RowTiles &tiles, const PackedTiles<Lanes> &packed) {
+  packed.fill(tiles, 0, laneCount<Lanes>(mix.depth),
+              [&](int64_t i, float *tile) { packTile<Lanes>(mix, tiles, i, tile); });
 }
 
 /// A panel [lanes][kPanel] of a packed weight, or the sums that `Strassen` makes of two.
@@ -174,7 +182,11 @@ INLINE void multiply(const RowTiles &tiles, const PackedTiles<Lanes> &packed, co
 }
 
 /// Fetches what `finishTile` will read and write.
-INLINE void fetchTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t c) {
+INLINE void fetchTile(const RowMix &mix, int64_t firstRow, int rows, int64_t c) {
+  if (mix.target) {
+    int64_t outputs = std::min<int64_t>(kPanel, mix.columns - c);
+    return fetchTurned(mix.target->mix, firstRow, rows, c, outputs);
+  }
   auto row = [&](const float *p, int64_t stride) { return p ? p + firstRow * stride + c : nullptr; };
   fetch(row(mix.y, mix.yStride), mix.yStride, rows);
   fetch(row(mix.gate, mix.gateStride), mix.gateStride, rows);
@@ -183,10 +195,17 @@ INLINE void fetchTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t c
 
 /// Writes a tile of results to where they belong: `(y + bias)`, activated, times the gate, times the
 /// row's factor, plus the residual.
-static void finishTile(const CTRowMix &mix, int64_t firstRow, int rows, int64_t firstColumn,
+static void finishTile(const RowMix &mix, int64_t firstRow, int rows, int64_t firstColumn,
                        int64_t columns, CTActivation activation, const float *bias,
                        const float *tile) {
   Wide shift = bias ? load<Wide>(bias + firstColumn) : splat<Wide>(0);
+  if (mix.target) {
+    alignas(64) float finished[kTileSize];
+    for (int r = 0; r < rows; ++r) {
+      store(finished + r * kPanel, activate(activation, load<Wide>(tile + r * kPanel) + shift));
+    }
+    return finishTurned(mix.target->mix, firstRow, rows, firstColumn, columns, finished);
+  }
   for (int r = 0; r < rows; ++r) {
     int64_t row = firstRow + r;
     auto read = [&](const float *p, int64_t stride) {
@@ -213,16 +232,14 @@ INLINE void forTiles(const RowTiles &tiles, int64_t column, int64_t columns, Bod
   }
 }
 
-/// The part-th of `parts` of the columns of one linear layer.
+/// The part-th of `parts` of the columns of one linear layer on packed rows.
 template <typename Lanes>
-static void linearColumns(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch, int64_t part,
-                          int64_t parts) {
+static void linearColumns(const RowMix &mix, const RowTiles &tiles, const PackedTiles<Lanes> &packed,
+                          Scratch &scratch, int64_t part, int64_t parts) {
   constexpr int64_t kColumns = Lanes::kGroup * kPanel;
   int64_t lanes = laneCount<Lanes>(mix.depth);
-  PackedTiles<Lanes> packed(scratch, 0, tiles.count, lanes);
   ResultTiles results = {scratch.floats(1, tiles.count * Lanes::kGroup * kTileSize),
                          Lanes::kGroup * kTileSize};
-  packRows<Lanes>(mix, tiles, packed);
   int64_t groups = (mix.columns + kColumns - 1) / kColumns, end = groups * (part + 1) / parts * kColumns;
   for (int64_t c = groups * part / parts * kColumns; c < end; c += kColumns) {
     multiply<Lanes>(tiles, packed, PackedPanel::of<Lanes>(mix.weight, lanes, mix.columns, c), lanes,
@@ -242,8 +259,10 @@ static void linearColumns(const CTRowMix &mix, const RowTiles &tiles, Scratch &s
 
 /// One linear layer.
 template <typename Lanes>
-static void linearRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
-  linearColumns<Lanes>(mix, tiles, scratch, 0, 1);
+static void linearRows(const RowMix &mix, const RowTiles &tiles, Scratch &scratch) {
+  PackedTiles<Lanes> packed(scratch, 0, tiles.count, laneCount<Lanes>(mix.depth));
+  packRows<Lanes>(mix, tiles, packed);
+  linearColumns<Lanes>(mix, tiles, packed, scratch, 0, 1);
 }
 
 /// The product of rows with a packed weight of `columns` columns, for which `fill(first, width, tiles)`
@@ -326,7 +345,7 @@ INLINE void twoProducts(const RowTiles &tiles, const PackedTiles<Lanes> &packed,
 
 /// Two linear layers with an activation between.
 template <typename Lanes>
-static void mlpRows(const CTRowMix &mix, const RowTiles &tiles, Scratch &scratch) {
+static void mlpRows(const RowMix &mix, const RowTiles &tiles, Scratch &scratch) {
   PackedTiles<Lanes> packed(scratch, 0, tiles.count, laneCount<Lanes>(mix.depth));
   packRows<Lanes>(mix, tiles, packed);
   twoProducts<Lanes>(
@@ -381,24 +400,28 @@ INLINE void forRowTiles(int64_t rows, int64_t floatsInRow, Body body) {
 /// One linear layer on so few rows that reading the weights takes longest: the threads take all rows, but
 /// each its own columns. Not by `Strassen`, whose weights are more to read.
 template <typename Lanes>
-static void linearFewRows(const CTRowMix &mix) {
+static void linearFewRows(const RowMix &mix) {
+  RowTiles tiles(0, mix.rows);
+  PackedTiles<Lanes> packed(Scratch::ofThread(), 6, tiles.count, laneCount<Lanes>(mix.depth));
+  parallelFor(tiles.count, [&](int64_t i) {
+    packTile<Lanes>(mix, tiles, i, packed.tiles + i * packed.stride);
+  });
   int64_t parts = std::min<int64_t>(panelCount(mix.columns), at::get_num_threads());
   parallelFor(parts, [&](int64_t part) {
-    CTRowMix mine = mix;
-    if (part > 0) mine.moments = nullptr;
-    linearColumns<Lanes>(mine, RowTiles(0, mix.rows), Scratch::ofThread(), part, parts);
+    linearColumns<Lanes>(mix, tiles, packed, Scratch::ofThread(), part, parts);
   });
 }
 
 /// The same for two linear layers, one after the other.
 template <typename Lanes>
-static void mlpFewRows(const CTRowMix &mix) {
+static void mlpFewRows(const RowMix &mix) {
   int64_t width = padded(mix.hidden);
   float *hidden = Scratch::ofThread().floats(5, mix.rows * width);
   for (int64_t r = 0; r < mix.rows; ++r) {
     std::fill(hidden + r * width + mix.hidden, hidden + (r + 1) * width, 0.0f);
   }
-  CTRowMix first = {.rows = mix.rows, .depth = mix.depth, .columns = mix.hidden};
+  RowMix first = {{.rows = mix.rows, .depth = mix.depth, .columns = mix.hidden}};
+  first.source = mix.source;
   first.x = mix.x;
   first.xStride = mix.xStride;
   first.normalizes = mix.normalizes;
@@ -412,7 +435,8 @@ static void mlpFewRows(const CTRowMix &mix) {
   first.preactivation = mix.preactivation;
   first.preactivationStride = mix.preactivationStride;
   linearFewRows<Lanes>(first);
-  CTRowMix second = mix;
+  RowMix second = mix;
+  second.source = nullptr;
   second.x = hidden;
   second.xStride = second.depth = width;
   second.hidden = 0;
@@ -426,7 +450,7 @@ constexpr int64_t kFewRows = 96;
 static_assert(kFewRows <= RowTiles::kMost * kTileRows);
 
 /// Whether threads that take some rows each would read the weights too often.
-INLINE bool hasFewRows(const CTRowMix &mix) {
+INLINE bool hasFewRows(const RowMix &mix) {
   int64_t threads = at::get_num_threads();
   return threads > 1 && mix.rows <= kFewRows &&
          panelCount(mix.columns) >= 2 * threads && panelCount(std::max(mix.hidden, mix.depth)) >= 2 * threads;
@@ -434,7 +458,7 @@ INLINE bool hasFewRows(const CTRowMix &mix) {
 
 /// What a thread works on, for each of its rows.
 template <typename Lanes>
-INLINE int64_t floatsInRow(const CTRowMix &mix) {
+INLINE int64_t floatsInRow(const RowMix &mix) {
   int64_t lanes = laneCount<Lanes>(mix.depth);
   if (mix.hidden == 0) return packedFloats<Lanes>(lanes);
   return packedFloats<Lanes>(lanes + kDepth) + mix.columns;

@@ -112,3 +112,42 @@ extension PlannedRun {
     }
   }
 }
+
+extension ColumnStep {
+  /// What the first layer multiplies: [B, S, ...] -> [B, S, C].
+  func multiplied(of x: Tensor) -> Tensor {
+    var x = x
+    switch normalization {
+    case .none: break
+    case .rows(let epsilon): x = x.layerNorm(nil, nil, epsilon: epsilon)
+    case .matrices(let epsilon): x = x.groupNorm(nil, nil, groups: 1, epsilon: epsilon)
+    }
+    if let (scale, shift) = affine { x = x * scale + shift }
+    if let (scale, shift) = entry.affine {
+      x = x * scale.reshaped([-1, 1, 1]) + shift.reshaped([-1, 1, 1])
+    }
+    x = x.activated(entry.activation)
+    if let (axis, offsets) = entry.moves { x = x.moved(axis == .height ? 2 : 3, by: offsets) }
+    return x.flattened(from: 2)
+  }
+}
+
+extension Tensor {
+  /// Each row along dimension 1 moved along another one by its own of the offsets, zeros coming in.
+  fileprivate func moved(_ dimension: Int, by offsets: [Int]) -> Tensor {
+    let result = Tensor.zeros(shape)
+    var start = 0
+    while start < offsets.count {
+      let offset = offsets[start]
+      let end = offsets[start...].firstIndex { $0 != offset } ?? offsets.count
+      let kept = shape[dimension] - Int(offset.magnitude)
+      if kept > 0 {
+        let (from, to) = offset < 0 ? (-offset, 0) : (0, offset)
+        result.narrowed(1, start..<end).narrowed(dimension, to..<to + kept)
+          .copyInPlace(narrowed(1, start..<end).narrowed(dimension, from..<from + kept))
+      }
+      start = end
+    }
+    return result
+  }
+}

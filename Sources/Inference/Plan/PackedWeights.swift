@@ -26,32 +26,38 @@ final class PackedWeights {
   func columns(_ step: ColumnStep, _ route: Route = .fused) -> ColumnMix {
     let key = key(step.origin, route)
     if let (mix, _) = columns[key] { return mix }
-    let mix = packed(step, format(of: step.origin, route))
+    let mix = packed(step, format(of: step.origin, route), isTurned: route.isTurned)
       .taking(ranges[step.origin.key]?.known ?? ActivationRanges())
     columns[key] = (mix, step.origin)
     return mix
   }
 
   private func key(_ origin: WeightOrigin, _ route: Route) -> String {
-    route == .strassen ? "\(route) \(origin.key)" : origin.key
+    Route.kernels.dropFirst().contains(route) ? "\(route) \(origin.key)" : origin.key
   }
 
   private func format(of origin: WeightOrigin, _ route: Route) -> PackedWeight.Format {
     if isInBytes(origin) { return .bytes }
-    return route == .strassen ? .strassen : precision.kernelFormat
+    return route.usesStrassen ? .strassen : precision.kernelFormat
   }
 
   /// Kernels for each of a step's two layers, or for its only one.
   func layers(_ step: RowStep) -> [RowMix] { step.layers.map { rows($0) } }
   func layers(_ step: ColumnStep) -> [ColumnMix] { step.layers.map { columns($0) } }
 
-  /// Forgets what was packed for the step, which is computed in another way.
-  func forget(_ step: RowStep, _ route: Route = .fused) {
-    rows[key(step.origin, route)] = nil
+  /// Forgets what was packed for the step's kernels, but for the one by `route`.
+  func forgetKernels(of step: RowStep, but route: Route) {
+    for other in Route.kernels where other != route { rows[key(step.origin, other)] = nil }
+    if route != .split, step.hidden != nil {
+      for layer in step.layers { rows[key(layer.origin, .fused)] = nil }
+    }
   }
 
-  func forget(_ step: ColumnStep, _ route: Route = .fused) {
-    columns[key(step.origin, route)] = nil
+  func forgetKernels(of step: ColumnStep, but route: Route) {
+    for other in Route.kernels where other != route { columns[key(step.origin, other)] = nil }
+    if route != .split, step.hidden != nil {
+      for layer in step.layers { columns[key(layer.origin, .fused)] = nil }
+    }
   }
 
   /// The step's layers by libtorch's operators.
@@ -120,13 +126,15 @@ final class PackedWeights {
       weight: layer.weight, bias: layer.bias, activation: layer.activation, format: format)
   }
 
-  private func packed(_ step: ColumnStep, _ format: PackedWeight.Format) -> ColumnMix {
+  private func packed(
+    _ step: ColumnStep, _ format: PackedWeight.Format, isTurned: Bool = false
+  ) -> ColumnMix {
     let (layer, hidden) = (rounded(step.layer, format), step.hidden.map { rounded($0, format) })
     return ColumnMix(
       normalization: step.normalization, affine: step.affine, entry: step.entry,
       hidden: hidden.map { ($0.weight, $0.bias, $0.activation) }, weight: layer.weight,
       bias: layer.bias, activation: layer.activation, resultScale: step.resultScale,
-      format: format)
+      format: format, isTurned: isTurned)
   }
 
   /// Weights that are not bytes have the precision of bfloat16 unless all is in float32.

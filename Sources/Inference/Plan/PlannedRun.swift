@@ -12,7 +12,6 @@ final class PlannedRun {
     case library(LibraryRows, RowStep)
     case columns(ColumnMix, ColumnStep)
     case twoColumns(first: ColumnMix, second: ColumnMix, hidden: Tensor, ColumnStep)
-    case turned(TurnedColumns, ColumnStep)
 
     var hasHiddenMemory: Bool {
       switch self {
@@ -99,7 +98,7 @@ final class PlannedRun {
       switch item {
       case .call, .library: nil
       case .rows(_, let step), .twoRows(_, _, _, let step): step.origin
-      case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step): step.origin
+      case .columns(_, let step), .twoColumns(_, _, _, let step): step.origin
       }
     }
     return (origins.count, origins.count { weights.isInBytes($0) })
@@ -107,7 +106,13 @@ final class PlannedRun {
 
   /// Whether what is no number in one sample may reach the others.
   var addsSamples: Bool {
-    work.contains { if case .rows(let mix, _) = $0 { mix.addsRows } else { false } }
+    work.contains { item in
+      switch item {
+      case .rows(let mix, _): mix.addsRows
+      case .columns(let mix, _): mix.addsMatrices
+      default: false
+      }
+    }
   }
 
   /// How many sums of several tensors are computed in one pass.
@@ -124,8 +129,7 @@ final class PlannedRun {
       case .call: return
       case .rows(_, let rows), .twoRows(_, _, _, let rows), .library(_, let rows):
         step = .rows(rows)
-      case .columns(_, let columns), .twoColumns(_, _, _, let columns), .turned(_, let columns):
-        step = .columns(columns)
+      case .columns(_, let columns), .twoColumns(_, _, _, let columns): step = .columns(columns)
       }
       see(count, step)
       count += 1
@@ -153,7 +157,7 @@ final class PlannedRun {
   /// The same step without products of bytes; nil where it has none.
   private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
     switch work {
-    case .call, .twoRows, .library, .twoColumns, .turned: nil
+    case .call, .twoRows, .library, .twoColumns: nil
     case .rows(_, let step):
       weights.isInBytes(step.origin)
         ? (.rows(weights.exact(step), step), step.origin, step.output) : nil
@@ -165,7 +169,7 @@ final class PlannedRun {
 
   private func keepExact(_ work: Work, _ origin: WeightOrigin) {
     switch work {
-    case .call, .twoRows, .library, .twoColumns, .turned: break
+    case .call, .twoRows, .library, .twoColumns: break
     case .rows(let mix, _): weights.keep(mix, for: origin)
     case .columns(let mix, _): weights.keep(mix, for: origin)
     }
@@ -206,10 +210,6 @@ final class PlannedRun {
       first(columns(step.x), gate: nil, residual: nil, into: hidden)
       second(
         hidden, gate: step.gate.map(columns), residual: step.residual.map(columns),
-        into: tensor(step.output))
-    case .turned(let layers, let step):
-      layers(
-        tensor(step.x), gate: step.gate.map(tensor), residual: step.residual.map(tensor),
         into: tensor(step.output))
     case .columns(let mix, let step):
       mix(

@@ -39,6 +39,7 @@ package struct ColumnMix: Sendable {
   private var last: PackedWeight
   private let activation: KernelActivation
   private let resultScale: Tensor?
+  private let isTurned: Bool
 
   /// - Parameters:
   ///   - affine: what follows the normalisation for each channel: `* scale + shift`, both [C].
@@ -47,11 +48,13 @@ package struct ColumnMix: Sendable {
   ///   - weight: [O, S], or [O, F] with a hidden layer.
   ///   - bias: [O]
   ///   - resultScale: [C]
+  ///   - isTurned: whether columns become the rows of a channel mixing, which takes few columns, and those of
+  ///     many matrices, faster. Not with bytes.
   package init(
     normalization: Normalization, affine: (scale: Tensor, shift: Tensor)?, entry: Entry = Entry(),
     hidden: (weight: Tensor, bias: Tensor?, activation: KernelActivation)?,
     weight: Tensor, bias: Tensor?, activation: KernelActivation, resultScale: Tensor?,
-    format: PackedWeight.Format = .float32
+    format: PackedWeight.Format = .float32, isTurned: Bool = false
   ) {
     self.normalization = normalization
     self.entry = entry
@@ -60,9 +63,17 @@ package struct ColumnMix: Sendable {
     }
     scale = affine?.scale.to(.float32).contiguous()
     shift = affine?.shift.to(.float32).contiguous()
-    self.hidden = hidden.map { .tiles($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), format) }
+    self.isTurned = isTurned
     hiddenActivation = hidden?.activation ?? .identity
-    last = .tiles(weight, bias, format)
+    if isTurned {
+      (self.hidden, last) = PackedWeight.panels(
+        hidden: hidden.map { ($0.weight, $0.bias) }, (weight, bias), format)
+    } else {
+      self.hidden = hidden.map {
+        .tiles($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), format)
+      }
+      last = .tiles(weight, bias, format)
+    }
     self.activation = activation
     self.resultScale = resultScale?.to(.float32).contiguous()
   }
@@ -74,6 +85,10 @@ package struct ColumnMix: Sendable {
     mix.last.range = hidden == nil ? ranges.input : ranges.hidden
     return mix
   }
+
+  /// Whether products of some matrices' columns are added to those of others, so that what is no number in one
+  /// of them reaches the others.
+  package var addsMatrices: Bool { isTurned && last.format == .strassen }
 
   /// Whether `x` [B, S, ...] can be read where it lies.
   package static func accepts(_ x: Tensor) -> Bool {
@@ -114,6 +129,7 @@ package struct ColumnMix: Sendable {
     (mix.weight, mix.weightBytes) = last.pointers
     mix.bfloat16 = last.format == .bfloat16
     mix.strassen = last.format == .strassen
+    mix.turned = isTurned
     mix.bias = last.bias?.floats
     mix.activation = activation.code
     mix.resultScale = resultScale?.floats

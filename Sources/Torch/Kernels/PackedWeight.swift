@@ -45,10 +45,22 @@ package struct PackedWeight: Sendable {
   private let floats: Tensor?
   private let bytes: Bytes?
 
-  /// For ``RowMix``: in panels, with rows and the bias padded to whole panels.
-  ///
-  /// - Parameter depth: I, if zeros are to follow the weight's columns.
+  /// For channel mixing: in panels, with rows and the bias padded to whole panels.
   static func panels(
+    hidden: (weight: Tensor, bias: Tensor?)?, _ last: (weight: Tensor, bias: Tensor?), _ format: Format
+  ) -> (hidden: PackedWeight?, last: PackedWeight) {
+    let depth = last.weight.shape[1]
+    guard let (weight, bias) = hidden else {
+      return (nil, panels(last.weight, last.bias, depth: depth, format))
+    }
+    return (
+      panels(weight, bias ?? .zeros([weight.shape[0]]), depth: weight.shape[1], format),
+      panels(last.weight, last.bias, depth: paddedToPanels(depth), format)
+    )
+  }
+
+  /// - Parameter depth: I, if zeros are to follow the weight's columns.
+  private static func panels(
     _ weight: Tensor, _ bias: Tensor?, depth: Int, _ format: Format
   ) -> PackedWeight {
     let rows = weight.shape[0], width = paddedToPanels(rows)
@@ -76,7 +88,7 @@ package struct PackedWeight: Sendable {
     return PackedWeight(weight, bias: bias, format, packing)
   }
 
-  static func paddedToPanels(_ count: Int) -> Int {
+  private static func paddedToPanels(_ count: Int) -> Int {
     let width = Int(ct_panel_width())
     return (count + width - 1) / width * width
   }

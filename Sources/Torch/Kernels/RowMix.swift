@@ -20,14 +20,9 @@ package struct RowMix: Sendable {
     format: PackedWeight.Format = .float32
   ) {
     self.epsilon = epsilon
-    self.hidden = hidden.map {
-      .panels($0.weight, $0.bias ?? .zeros([$0.weight.shape[0]]), depth: $0.weight.shape[1], format)
-    }
     hiddenActivation = hidden?.activation ?? .identity
-    last = .panels(
-      weight, bias,
-      depth: hidden == nil
-        ? weight.shape[1] : PackedWeight.paddedToPanels(weight.shape[1]), format)
+    (self.hidden, last) = PackedWeight.panels(
+      hidden: hidden.map { ($0.weight, $0.bias) }, (weight, bias), format)
     self.activation = activation
   }
 

@@ -60,12 +60,9 @@ extension PlannedRun {
     case .call: break
     case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step):
       weights.forgetLibraries(of: step, but: route)
-      for kernel in [Route.fused, .strassen] where kernel != route { weights.forget(step, kernel) }
-      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
-    case .columns(_, let step), .twoColumns(_, _, _, let step), .turned(_, let step):
-      for kernel in [Route.fused, .strassen] where kernel != route { weights.forget(step, kernel) }
-      if route != .turned { weights.forget(TurnedColumns.layers(of: step)) }
-      if route != .split, step.hidden != nil { for layer in step.layers { weights.forget(layer) } }
+      weights.forgetKernels(of: step, but: route)
+    case .columns(_, let step), .twoColumns(_, _, _, let step):
+      weights.forgetKernels(of: step, but: route)
     }
   }
 
@@ -74,7 +71,7 @@ extension PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(precision, isDouble: step.hidden != nil, isMoved: step.entry.moves != nil)
+    Route.ofColumns(precision, isDouble: step.hidden != nil)
   }
 
   /// The fastest way to compute the step, if it is known.
@@ -95,18 +92,13 @@ extension PlannedRun {
   }
 
   func columns(_ step: ColumnStep, _ route: Route) -> Work {
-    switch route {
-    case .turned:
-      return .turned(TurnedColumns(step, weights.rows(TurnedColumns.layers(of: step))), step)
-    case .split:
-      let mixes = weights.layers(step)
-      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else { break }
-      var shape = tensor(step.output).shape
-      shape[1] = width
-      return .twoColumns(first: mixes[0], second: mixes[1], hidden: hiddenMemory(shape), step)
-    default: break
+    guard route == .split, let width = step.hidden?.weight.shape[0] else {
+      return .columns(weights.columns(step, route), step)
     }
-    return .columns(weights.columns(step, route), step)
+    let mixes = weights.layers(step)
+    var shape = tensor(step.output).shape
+    shape[1] = width
+    return .twoColumns(first: mixes[0], second: mixes[1], hidden: hiddenMemory(shape), step)
   }
 
   /// Memory for what lies between two layers that are computed one after the other.
@@ -118,12 +110,10 @@ extension PlannedRun {
 
   func rows(_ step: RowStep, _ route: Route) -> Work {
     switch route {
-    case .fused, .strassen, .turned: return .rows(weights.rows(step, route), step)
+    case .fused, .strassen, .turned, .turnedStrassen: return .rows(weights.rows(step, route), step)
     case .split:
+      guard let width = step.hidden?.weight.shape[0] else { return .rows(weights.rows(step), step) }
       let mixes = weights.layers(step)
-      guard mixes.count == 2, let width = step.hidden?.weight.shape[0] else {
-        return .rows(weights.rows(step), step)
-      }
       let shape = tensor(step.output).shape.dropLast() + [width]
       return .twoRows(first: mixes[0], second: mixes[1], hidden: hiddenMemory(Array(shape)), step)
     case .blas, .oneDNN, .oneDNNPacked, .oneDNNBFloat16:
