@@ -24,17 +24,20 @@ bool isFloats(const Tensor &x) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.layout() == at::kStrided;
 }
 
-/// Whether a tensor can be read run by run: it has a stride of 1 in its last dimension of more than one
-/// position.
-bool isReadable(const Tensor &x) {
-  if (!isFloats(x) || x.dim() > kMostDimensions || x.numel() == 0) return false;
+/// The stride in the last dimension of more than one position.
+int64_t innerStride(const Tensor &x) {
   int64_t d = x.dim() - 1;
   while (d >= 0 && x.size(d) == 1) --d;
-  return d < 0 || x.stride(d) == 1;
+  return d < 0 ? 1 : x.stride(d);
+}
+
+/// Whether a tensor can be read run by run: it has a stride of 1 in its last dimension.
+bool isReadable(const Tensor &x, int64_t stride = 1) {
+  return isFloats(x) && x.dim() <= kMostDimensions && x.numel() > 0 && innerStride(x) == stride;
 }
 
 Tensor plainSum(const std::vector<Tensor> &x, const std::vector<Tensor> &weights) {
-  Tensor sum = weights[0].defined() ? x[0] * weights[0] : x[0];
+  Tensor sum = weights[0].defined() ? x[0] * weights[0] : x[0].contiguous();
   for (size_t j = 1; j < x.size(); ++j) {
     sum = weights[j].defined() ? at::addcmul(sum, x[j], weights[j]) : sum + x[j];
   }
@@ -47,10 +50,11 @@ std::optional<WeightedSum> layout(const std::vector<Tensor> &x, const std::vecto
   static const float one = 1;
   if (x.empty() || x.size() > kMostTerms || shape.size() > kMostDimensions) return std::nullopt;
   WeightedSum sum = {.terms = static_cast<int>(x.size())};
+  sum.takesEverySecond = x.size() == 1 && !weights[0].defined() && isReadable(x[0].expand(shape), 2);
   int64_t strides[kMostDimensions][2 * kMostTerms] = {};
   for (size_t j = 0; j < x.size(); ++j) {
     Tensor term = x[j].expand(shape);
-    if (!isReadable(term)) return std::nullopt;
+    if (!isReadable(term, sum.takesEverySecond ? 2 : 1)) return std::nullopt;
     sum.tensors[2 * j] = term.const_data_ptr<float>();
     sum.tensors[2 * j + 1] = &one;
     for (size_t d = 0; d < shape.size(); ++d) strides[d][2 * j] = term.stride(d);
@@ -127,7 +131,7 @@ Tensor sumOfMeans(const std::vector<Tensor> &x, at::IntArrayRef dimensions, bool
 }
 
 Tensor packed(const Tensor &x) {
-  return x.is_contiguous() || !isReadable(x) ? x.contiguous() : weightedSum({x}, {Tensor()});
+  return x.is_contiguous() ? x : weightedSum({x}, {Tensor()});
 }
 
 }  // namespace

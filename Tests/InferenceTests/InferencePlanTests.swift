@@ -51,7 +51,7 @@ import Torch
 
   nonisolated static let routes = Set(
     Route.ofRows(.float32, isDouble: true)
-      + Route.ofColumns(.float32, isDouble: true, isMoved: false)
+      + Route.ofColumns(.float32, isDouble: true)
   ).sorted { $0.rawValue < $1.rawValue }
 
   @Test(arguments: ["mixer_s16_224", "gmlp_s16_224", "as_mlp_tiny_224"], routes)
@@ -117,11 +117,12 @@ import Torch
   }
 
   /// Although products of several samples are added to one another.
-  @Test func whatIsNoNumberStaysInItsSample() throws {
-    let model = try model("mixer_s16_224")
+  @Test(arguments: [("mixer_s16_224", Route.strassen), ("as_mlp_mobile_224", .turnedStrassen)])
+  func whatIsNoNumberStaysInItsSample(_ name: String, _ route: Route) throws {
+    let model = try model(name)
     let images = images(model, 4, seed: 6)
     func plan() -> InferencePlan {
-      let plan = InferencePlan(routes: RouteTable(path: nil, always: Route.strassen.rawValue)) {
+      let plan = InferencePlan(routes: RouteTable(path: nil, always: route.rawValue)) {
         model.logits($0)
       }
       for _ in 0..<2 { _ = plan(images) }

@@ -67,6 +67,29 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
 }
 
 @Suite @TorchActor struct ResidualBranchTests {
+  /// Strassen's products add columns to one another: what is computed behind the last of them, which a row
+  /// without deviation makes large, must not get into their gradients.
+  @Test(arguments: [56, 98, 120]) func gradientsBesideRowsWithoutDeviation(channels: Int) {
+    let generator = Generator(seed: 14)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let x = normal([64, channels])
+    x.narrowed(0, 7..<8).fillInPlace(10)
+    let (w1, w2, dy) = (normal([24, channels]), normal([channels, 24]), normal([64, channels]))
+    w1.setRequiresGradient(true)
+    func gradient(strassen: Bool) -> Tensor? {
+      let norm = BranchNorm(gain: .ones([channels]), shift: .zeros([channels]), epsilon: 1e-5)
+      let y = BranchKernels.channelMLP(
+        x, norm: norm, first: BranchLinear(weight: w1, bias: nil), activation: .identity,
+        second: BranchLinear(weight: w2, bias: nil), scale: nil, factors: nil, strassen: strassen)
+      return gradients(of: [y], cotangents: [dy], withRespectTo: [w1])[0]
+    }
+    guard let a = gradient(strassen: true), let b = gradient(strassen: false) else {
+      Issue.record("a gradient is missing")
+      return
+    }
+    expectClose(a, b, tolerance: 3e-6)
+  }
+
   /// Sizes around those of the kernels' tiles and panels, with a different activation each.
   nonisolated static let sizes: [Size] = [
     (1, 7, .gelu), (7, 1, .relu), (13, 33, .silu), (33, 13, .geluTanh), (49, 50, .gelu),

@@ -64,9 +64,13 @@ import Torch
     (60, 30, 130, 232), (801, 0, 15, 40), (20, 801, 130, 40),
   ]
 
-  @Test(arguments: columnSizes, formats)
+  /// How columns are multiplied, in float32.
+  nonisolated static let columnForms = formats.flatMap { [($0, false), ($0, true)] }
+
+  @Test(arguments: columnSizes, columnForms)
   func tokenMixing(
-    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), _ format: PackedWeight.Format
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int),
+    _ form: (format: PackedWeight.Format, isTurned: Bool)
   ) {
     let (tokens, hidden, results, channels) = size
     for batch in [1, 3] {
@@ -80,7 +84,7 @@ import Torch
       let mix = ColumnMix(
         normalization: .rows(epsilon: 1e-6), affine: affine,
         hidden: hidden > 0 ? (first.0, first.1, .geluTanh) : nil, weight: weight, bias: bias,
-        activation: .relu, resultScale: scale, format: format)
+        activation: .relu, resultScale: scale, format: form.format, isTurned: form.isTurned)
       let y = Tensor.full([batch, results, channels], .nan)
       mix(x, gate: gate, residual: residual, into: y)
       var expected = x.layerNorm(affine.0, affine.1, epsilon: 1e-6)
@@ -90,28 +94,73 @@ import Torch
     }
   }
 
-  @Test func tokenMixingNormalizesMaps() {
-    let x = normal([2, 10, 5, 7], scale: 4) + 3
-    let weight = normal([6, 10])
+  /// Maps of one position, and such as take part of one run of numbers, several, and rows each of their own.
+  nonisolated static let maps = [(10, 5, 7), (3, 1, 1), (96, 7, 7), (70, 15, 9), (5, 90, 50)]
+
+  @Test(arguments: maps, columnForms)
+  func tokenMixingNormalizesMaps(
+    _ map: (channels: Int, height: Int, width: Int),
+    _ form: (format: PackedWeight.Format, isTurned: Bool)
+  ) {
+    let (channels, height, width) = map
+    let whole = normal([2, channels + 3, height, width], scale: 4) + 3
+    let weight = normal([6, channels])
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, hidden: nil, weight: weight, bias: nil,
-      activation: .identity, resultScale: nil)
-    let y = Tensor.empty([2, 6, 5, 7])
+      activation: .identity, resultScale: nil, format: form.format, isTurned: form.isTurned)
+    for x in [whole.narrowed(1, 0..<channels), whole.narrowed(1, 3..<channels + 3).contiguous()] {
+      let y = Tensor.full([2, 6, height, width], .nan)
+      mix(x, gate: nil, residual: nil, into: y)
+      let normalized = x.groupNorm(nil, nil, groups: 1, epsilon: 1e-5)
+      let expected = normalized.flattened(from: 2).rowLinear(weight).reshaped(y.shape)
+      #expect(difference(y, expected) < 1e-5)
+    }
+  }
+
+  @Test(arguments: maps, [KernelActivation.identity, .gelu])
+  func normsOfMaps(
+    _ map: (channels: Int, height: Int, width: Int), _ activation: KernelActivation
+  ) {
+    let (channels, height, width) = map
+    let whole = normal([3, channels + 2, height, width], scale: 4) + 30
+    for count in [1, 3] {
+      let x = whole.narrowed(0, 0..<count).narrowed(1, 1..<channels + 1)
+      for (gain, shift) in [(nil, nil), (normal([channels]), normal([channels]))] {
+        let y = Tensor.full(x.shape, .nan)
+        MapNorm(epsilon: 1e-5, gain: gain, shift: shift, activation: activation)(x, into: y)
+        let expected = x.groupNorm(gain, shift, groups: 1, epsilon: 1e-5)
+        #expect(difference(y, activation == .gelu ? expected.gelu() : expected) < 1e-5)
+      }
+    }
+  }
+
+  /// Strassen's products add columns to one another: what is computed behind the last of them, which a token
+  /// without deviation makes large, must not get into them.
+  @Test(arguments: [28, 49, 56, 60, 90, 120], columnForms)
+  func tokensWithoutDeviation(
+    channels: Int, _ form: (format: PackedWeight.Format, isTurned: Bool)
+  ) {
+    let x = normal([1, 32, channels])
+    x.narrowed(1, 5..<6).fillInPlace(10)
+    let (weight, y) = (normal([24, 32]), Tensor.full([1, 24, channels], .nan))
+    let mix = ColumnMix(
+      normalization: .rows(epsilon: 1e-5), affine: nil, hidden: nil, weight: weight, bias: nil,
+      activation: .identity, resultScale: nil, format: form.format, isTurned: form.isTurned)
     mix(x, gate: nil, residual: nil, into: y)
-    let normalized = x.groupNorm(nil, nil, groups: 1, epsilon: 1e-5)
-    let expected = normalized.flattened(from: 2).rowLinear(weight).reshaped([2, 6, 5, 7])
-    #expect(difference(y, expected) < 1e-5)
+    let expected = x.to(.float64).layerNorm(nil, nil, epsilon: 1e-5).rowLinear(weight.to(.float64))
+    #expect(difference(y.to(.float64), expected) < 3e-6)
   }
 
   /// Norm, affine, activation and a move by rows of different length, on maps whose positions fill no
   /// panel, one (half) or several.
   @Test(arguments: [ColumnMix.Axis.height, .width], [(5, 7), (1, 3), (2, 4), (7, 7), (9, 20)])
   func tokenMixingMovesMaps(_ axis: ColumnMix.Axis, _ side: (height: Int, width: Int)) {
-    for format in Self.formats { expectMoves(axis, side, format) }
+    for (format, isTurned) in Self.columnForms { expectMoves(axis, side, format, isTurned) }
   }
 
   private func expectMoves(
-    _ axis: ColumnMix.Axis, _ side: (height: Int, width: Int), _ format: PackedWeight.Format
+    _ axis: ColumnMix.Axis, _ side: (height: Int, width: Int), _ format: PackedWeight.Format,
+    _ isTurned: Bool
   ) {
     let offsets = [-3, -1, 0, 1, 2, 25, -25, 2, 0]
     let x = normal([2, 9, side.height, side.width], scale: 2) + 1
@@ -123,7 +172,8 @@ import Torch
     entry.moves = (axis, offsets)
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
-      weight: weight, bias: bias, activation: .identity, resultScale: nil, format: format)
+      weight: weight, bias: bias, activation: .identity, resultScale: nil, format: format,
+      isTurned: isTurned)
     let y = Tensor.full([2, 6, side.height, side.width], .nan)
     mix(x, gate: nil, residual: nil, into: y)
     let z = x.groupNorm(scale, shift, groups: 1, epsilon: 1e-5).gelu()
@@ -209,6 +259,13 @@ import Torch
     mix(x, gate: nil, residual: nil, into: y)
     #expect(mix.addsRows)
     #expect(y.isFinite().array(of: Bool.self) == [false, false, false, false])
+    let turned = ColumnMix(
+      normalization: .none, affine: nil, hidden: nil, weight: .ones([2, 3]), bias: nil,
+      activation: .identity, resultScale: nil, format: .strassen, isTurned: true)
+    let z = Tensor.zeros([2, 2, 1])
+    turned(x.reshaped([2, 3, 1]), gate: nil, residual: nil, into: z)
+    #expect(turned.addsMatrices)
+    #expect(z.isFinite().array(of: Bool.self) == [false, false, false, false])
   }
 
   @Test(arguments: sizes)

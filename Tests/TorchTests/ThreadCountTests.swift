@@ -39,11 +39,15 @@ import Torch
     }
   }
 
+  nonisolated static let columnForms =
+    formats.map { ($0, false) } + formats.filter { $0 != .bytes }.map { ($0, true) }
+
   /// Threads take whole matrices, or share few of them: by panels, or by parts of panels, as those of the
   /// last size, which are few and have many tiles.
-  @Test(arguments: KernelTests.columnSizes + [(60, 0, 130, 40)], formats)
+  @Test(arguments: KernelTests.columnSizes + [(60, 0, 130, 40)], columnForms)
   func tokenMixing(
-    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), _ format: PackedWeight.Format
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int),
+    _ form: (format: PackedWeight.Format, isTurned: Bool)
   ) {
     let first = (normal([size.hidden, size.tokens]), normal([size.hidden]))
     let weight = normal([size.results, size.hidden > 0 ? size.hidden : size.tokens])
@@ -52,7 +56,7 @@ import Torch
       let mix = ColumnMix(
         normalization: normalization, affine: nil,
         hidden: size.hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight, bias: bias,
-        activation: .silu, resultScale: scale, format: format)
+        activation: .silu, resultScale: scale, format: form.format, isTurned: form.isTurned)
       for batch in [1, 3, 8] {
         let x = normal([batch, size.tokens, size.channels])
         let shape = [batch, size.results, size.channels]
@@ -67,7 +71,8 @@ import Torch
     }
   }
 
-  @Test(arguments: formats) func movedMaps(_ format: PackedWeight.Format) {
+  @Test(arguments: columnForms)
+  func movedMaps(_ form: (format: PackedWeight.Format, isTurned: Bool)) {
     var entry = ColumnMix.Entry()
     entry.affine = (normal([40]), normal([40]))
     entry.activation = .gelu
@@ -75,12 +80,25 @@ import Torch
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
       weight: normal([120, 40]), bias: nil, activation: .identity, resultScale: nil,
-      format: format)
+      format: form.format, isTurned: form.isTurned)
     for batch in [1, 3] {
       let x = normal([batch, 40, 6, 7])
       let results = onThreads {
         let y = Tensor.full([batch, 120, 6, 7], .nan)
         mix(x, gate: nil, residual: nil, into: y)
+        return y.array(of: Float.self)
+      }
+      expectSame(results, "\(batch) maps")
+    }
+  }
+
+  @Test func normsOfMaps() {
+    let norm = MapNorm(epsilon: 1e-5, gain: normal([70]), shift: nil, activation: .gelu)
+    for batch in [1, 3, 8] {
+      let x = normal([batch, 70, 20, 11])
+      let results = onThreads {
+        let y = Tensor.full(x.shape, .nan)
+        norm(x, into: y)
         return y.array(of: Float.self)
       }
       expectSame(results, "\(batch) maps")

@@ -77,7 +77,8 @@ typedef struct {
   const float *tokenScale, *tokenShift;  // [tokens], both or neither
   CTActivation inputActivation;
   const int32_t *offsets;     // [tokens] or null: channel c becomes that at c - offset, or 0 if there
-  int64_t mapWidth;           // is none; where this is not 0, within each `mapWidth` channels
+  int64_t mapWidth;           // is none; where this is not 0, within each `mapWidth` channels; not
+                              // together with scale and shift
   const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
   const float *hiddenBias;    // [hidden]
   CTByteWeight hiddenBytes;   // in the place of hiddenWeight where its values are not null
@@ -104,6 +105,17 @@ typedef struct {
                               // the hidden activation
   float *ungated;             // [batch, rows, channels], written: before the gate
 } CTColumnMix;
+
+/// Maps [maps, channels, positions], each to zero mean and unit variance: `y = activation(n(x) * gain + shift)`.
+typedef struct {
+  int64_t maps, channels, positions;
+  const float *x;
+  int64_t xMapStride, xStride;  // from a map, and from a channel, to the next
+  float epsilon;
+  const float *gain, *shift;    // [channels] or null
+  CTActivation activation;
+  float *y;                     // without gaps; not x
+} CTMapNorm;
 
 /// The kind of processor that the kernels are for: "avx2".
 const char *ct_kernel_name(void);
@@ -150,6 +162,7 @@ void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t
 /// 0, or -1 with `ct_last_error` where memory for a thread's work is lacking.
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
+int ct_normalize_maps(const CTMapNorm *norm);
 
 // MARK: Sums
 //

@@ -6,6 +6,7 @@
 #include "Packing.h"
 #include "Bytes.h"
 #include "ColumnPanels.h"
+#include "NormalizedMaps.h"
 #include "TurnedColumns.h"
 #include "MixRows.h"
 #include "MixRowBytes.h"
@@ -44,6 +45,7 @@ static const Kernels kernels = {
     packByteTiles,
     mixRows,
     mixColumns,
+    normalizeMaps,
     weightedSum,
     reducedSum,
     rowGradients,

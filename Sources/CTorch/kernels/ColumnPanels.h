@@ -74,10 +74,14 @@ INLINE void readColumns(const CTColumnMix &mix, const float *x, const Moments *o
   }
 }
 
-/// Writes a panel [tokens][kPanel] of columns, from `column` on.
+/// Writes a panel [tokens][kPanel] of columns, from `column` on; zeros where there are no more, as `Strassen` adds
+/// columns to one another.
 static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
                       float *panel) {
-  readColumns<Wide>(mix, x, of, column, [&](int64_t s, Wide v) { store(panel + s * kPanel, v); });
+  int64_t count = mix.channels - column;
+  readColumns<Wide>(mix, x, of, column, [&](int64_t s, Wide v) {
+    store(panel + s * kPanel, count < kPanel ? leading(v, count) : v);
+  });
 }
 
 INLINE bool normalizes(const CTColumnMix &mix) { return mix.normalization != CT_NO_NORM; }

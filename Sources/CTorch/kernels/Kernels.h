@@ -35,6 +35,7 @@ struct Kernels {
                         float *scales, float *sums);
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
+  void (*normalizeMaps)(const CTMapNorm &);
   void (*weightedSum)(const WeightedSum &);
   void (*reducedSum)(const ReducedSum &);
   void (*rowGradients)(const RowGradients &);

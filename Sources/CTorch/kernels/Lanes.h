@@ -11,6 +11,12 @@ INLINE Vec leading(Vec v, int64_t count) {
   return bits(bits(v) & (lane < (IntVec)(static_cast<int32_t>(count))));
 }
 
+INLINE Wide leading(Wide v, int64_t count) {
+  IntWide lane;
+  for (int i = 0; i < kWide * kWidth; ++i) lane[i] = i;
+  return bits(bits(v) & (lane < (IntWide)(static_cast<int32_t>(count))));
+}
+
 /// One number.
 struct Singles {
   static constexpr int64_t kNumbers = 1;

@@ -309,7 +309,7 @@ static void mixColumns(const CTColumnMix &mix) {
     });
     auto forParts = [&](auto work) {
       parallelFor(shared * threads, [&](int64_t task) {
-        work(task / threads, RowPart{task % threads, threads});
+        work(task % shared, RowPart{task / shared, threads});
       });
     };
     if (mix.hidden > 0) {

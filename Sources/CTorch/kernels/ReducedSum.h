@@ -29,15 +29,21 @@ INLINE void addColumns(const Dimensions<1> &summed, const float *x, int64_t coun
 
 /// The sum of all numbers at `x`, which lie side by side along the innermost dimension.
 INLINE float sumOfLines(const Dimensions<1> &summed, const float *x) {
-  Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)};
+  // Some lines at a time: a long sum of short ones would lose digits.
+  constexpr int kLinesAtOnce = 32;
+  Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)}, total = splat(0);
+  int lines = 0;
   forLines(summed, x, [&](const float *line, int64_t length, int64_t) {
     int64_t i = 0;
     for (; i + 4 * kWidth <= length; i += 4 * kWidth) {
       for (int j = 0; j < 4; ++j) sums[j] += load(line + i + j * kWidth);
     }
     for (; i < length; i += kWidth) sums[0] += loadUpTo(line + i, length - i);
+    if (++lines % kLinesAtOnce != 0) return;
+    total += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (Vec &part : sums) part = splat(0);
   });
-  return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  return sum(total + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
 }
 
 /// Adds the sums of a term to the numbers of y from `first` to `end`.

@@ -51,6 +51,16 @@ struct Dimensions {
     }
   }
 
+  /// Moves `starts` from the position `at` of the first `dimensions` to the next one; from the last to the first.
+  void step(const float *(&starts)[kTensors], int64_t (&at)[kMostDimensions], int dimensions) const {
+    for (int d = dimensions - 1; d >= 0; --d) {
+      int64_t steps = ++at[d] < sizes[d] ? 1 : 1 - sizes[d];
+      for (int i = 0; i < kTensors; ++i) starts[i] += steps * strides[d][i];
+      if (steps == 1) return;
+      at[d] = 0;
+    }
+  }
+
   int64_t count(int dimensions) const {
     int64_t count = 1;
     for (int d = 0; d < dimensions; ++d) count *= sizes[d];
@@ -59,10 +69,11 @@ struct Dimensions {
 };
 
 /// `y = sum of x_j * w_j`, for tensors of one shape, of at least two dimensions. In the innermost the strides
-/// of all x are 1, and those of all weights too if they vary, or else 0.
+/// of all x are 1, and those of all weights too if they vary, or else 0. A single x may have a stride of 2
+/// there; its weight is 1.
 struct WeightedSum {
   int terms;
-  bool weightsVary;
+  bool weightsVary, takesEverySecond;
   const float *tensors[2 * kMostTerms];  // x_0, w_0, x_1, ...
   Dimensions<2 * kMostTerms> dimensions;
   float *y;                              // contiguous

@@ -205,7 +205,9 @@ static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int
     int64_t c = column + p * kPanel;
     if (k >= end || p >= count) return splat<Wide>(0);
     Wide v = loadUpTo<Wide>(b + k * stride + c, size - k * stride - c);
-    return moments ? (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]) : v;
+    if (moments) v = (v - splat<Wide>(moments[2 * k])) * splat<Wide>(moments[2 * k + 1]);
+    // What lies behind the last column would be added to others.
+    return isStrassen<Lanes> && columns - c < kPanel ? leading(v, columns - c) : v;
   };
   for (int64_t k = start; k < end; k += Lanes::kGroup) {
     for (int64_t row = k; row < k + Lanes::kGroup; ++row) {

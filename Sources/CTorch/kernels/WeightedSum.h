@@ -32,26 +32,58 @@ INLINE void weightedRow(const float *const *x, int64_t run, float *y, int64_t ro
   for (; i < run; i += kWidth) write(std::min<int64_t>(i, run - kWidth), splat<Vec>(0));
 }
 
-/// The rows (all dimensions but the innermost) from `first` to `end`.
+/// kWidth numbers at x, x + 2, ...
+template <int... Lanes>
+INLINE Vec everySecond(const float *x, std::integer_sequence<int, Lanes...>) {
+  // The second register begins with a number that the first ends with: what lies behind the last is not read.
+  return __builtin_shufflevector(load(x), load(x + kWidth - 1), (2 * Lanes + (2 * Lanes >= kWidth))...);
+}
+
+/// A row of every second number.
+INLINE void everySecondOfRow(const float *x, int64_t run, float *y) {
+  constexpr auto lanes = std::make_integer_sequence<int, kWidth>();
+  if (run < kWidth) {
+    for (int64_t i = 0; i < run; ++i) y[i] = x[2 * i];
+    return;
+  }
+  for (int64_t i = 0; i < run; i += kWidth) {
+    int64_t start = std::min<int64_t>(i, run - kWidth);
+    store(y + start, everySecond(x + 2 * start, lanes));
+  }
+}
+
+/// Calls `body(x, y)` for the rows (all dimensions but the innermost) from `first` to `end`, with where each
+/// tensor's begins.
+template <typename Body>
+INLINE void forRows(const WeightedSum &sum, int64_t first, int64_t end, Body body) {
+  const auto &dimensions = sum.dimensions;
+  const int inner = dimensions.rank - 1, outer = inner - 1;
+  const int64_t run = dimensions.sizes[inner], rows = dimensions.sizes[outer];
+  const float *starts[2 * kMostTerms], *x[2 * kMostTerms];
+  int64_t at[kMostDimensions];
+  std::copy_n(sum.tensors, 2 * kMostTerms, starts);
+  dimensions.advance(starts, first / rows, outer);
+  for (int64_t d = outer - 1, index = first / rows; d >= 0; index /= dimensions.sizes[d--]) {
+    at[d] = index % dimensions.sizes[d];
+  }
+  float *y = sum.y + first * run;
+  for (int64_t row = first % rows; first < end; row = 0) {
+    for (int j = 0; j < 2 * sum.terms; ++j) x[j] = starts[j] + row * dimensions.strides[outer][j];
+    for (; row < rows && first < end; ++row, ++first, y += run) {
+      body(x, y);
+      for (int j = 0; j < 2 * sum.terms; ++j) x[j] += dimensions.strides[outer][j];
+    }
+    dimensions.step(starts, at, outer);
+  }
+}
+
 template <int kTerms, bool kVary>
 static void weightedRows(const WeightedSum &sum, int64_t first, int64_t end) {
-  const auto &dimensions = sum.dimensions;
-  const int inner = dimensions.rank - 1;
-  const int64_t run = dimensions.sizes[inner], rows = dimensions.sizes[inner - 1];
-  const int64_t *steps = dimensions.strides[inner - 1];
-  float *y = sum.y + first * run, *const yEnd = sum.y + end * run;
-  while (first < end) {
-    const float *starts[2 * kMostTerms], *x[2 * kTerms];
-    std::copy_n(sum.tensors, 2 * kMostTerms, starts);
-    dimensions.advance(starts, first, inner);
-    std::copy_n(starts, 2 * kTerms, x);
-    int64_t count = std::min(rows - first % rows, end - first);
-    first += count;
-    for (; count > 0; --count, y += run) {
-      weightedRow<kTerms, kVary>(x, run, y, yEnd - y);
-      for (int j = 0; j < 2 * kTerms; ++j) x[j] += steps[j];
-    }
-  }
+  const int64_t run = sum.dimensions.sizes[sum.dimensions.rank - 1];
+  const float *const yEnd = sum.y + end * run;
+  forRows(sum, first, end, [&](const float *const *x, float *y) __attribute__((always_inline)) {
+    weightedRow<kTerms, kVary>(x, run, y, yEnd - y);
+  });
 }
 
 template <int kTerms>
@@ -68,6 +100,13 @@ static void weightedSum(const WeightedSum &sum) {
 }
 
 static void weightedSum(const WeightedSum &sum) {
+  if (sum.takesEverySecond) {
+    const auto &dimensions = sum.dimensions;
+    const int64_t run = dimensions.sizes[dimensions.rank - 1];
+    return parallelParts(dimensions.count(dimensions.rank - 1), 8192 / run, [&](int64_t first, int64_t end) {
+      forRows(sum, first, end, [&](const float *const *x, float *y) { everySecondOfRow(x[0], run, y); });
+    });
+  }
   switch (sum.terms) {
     case 1: return weightedSum<1>(sum);
     case 2: return weightedSum<2>(sum);

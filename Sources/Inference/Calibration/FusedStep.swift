@@ -80,7 +80,7 @@ extension PlanGraph {
   var fusedSteps: [FusedStep] {
     runnable.compactMap { step in
       switch step {
-      case .call: nil
+      case .call, .map: nil
       case .rows(let step): .rows(step)
       case .columns(let step): .columns(step)
       }

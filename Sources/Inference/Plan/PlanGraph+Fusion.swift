@@ -9,8 +9,13 @@ extension PlanGraph {
       if let step = rowStep(at: index) { replace(index, with: .rows(step)) }
       if let step = columnStep(at: index) { replace(index, with: .columns(step)) }
     }
+    for index in steps.indices {
+      // What several layers read is activated once.
+      fuseNorm(at: index) { $0.activation != nil && $0.readerCount > 1 }
+    }
     for index in steps.indices { absorbAround(index) }
     for index in steps.indices { mergeLayers(into: index) }
+    for index in steps.indices { fuseNorm(at: index) { _ in true } }
     fuseSums()
   }
 
@@ -122,6 +127,29 @@ extension PlanGraph {
         ])
       index += 2
     }
+  }
+
+  // MARK: Norms
+
+  /// A group norm with one group and the activation of its results become one step, where that `pays`.
+  private mutating func fuseNorm(
+    at index: Int, where pays: (_ found: (activation: KernelActivation?, readerCount: Int)) -> Bool
+  ) {
+    guard let call = call(at: index), let found = call.groupNorm, found.groups == 1, call.isFloat32,
+      var output = call.result, shape(of: output).count > 2
+    else { return }
+    var activation: KernelActivation?
+    let reader = onlyReader(of: output)
+    if let following = reader.flatMap({ self.call(at: $0) }), let result = following.result {
+      activation = following.activation
+      if activation != nil { output = result }
+    }
+    guard pays((activation, readers(of: output).count)) else { return }
+    if activation != nil, let reader { replace(reader, with: nil) }
+    let norm = MapNorm(
+      epsilon: found.epsilon, gain: found.weight, shift: found.bias,
+      activation: activation ?? .identity)
+    replace(index, with: .map(MapStep(x: found.x, norm: norm, output: output)))
   }
 
   // MARK: Two layers

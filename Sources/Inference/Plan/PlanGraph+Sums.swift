@@ -10,8 +10,8 @@ extension OperatorRecording.Call {
   }
 }
 
-/// Sums of several tensors, and copies of permuted ones, in one pass over their memory; of what no layer
-/// has taken into itself.
+/// Sums of several tensors, means, and copies of permuted tensors, in one pass over their memory; of what no
+/// layer has taken into itself.
 extension PlanGraph {
   /// Addends, and the calls that add them, the last one last.
   private struct Sum {
@@ -28,7 +28,7 @@ extension PlanGraph {
           let starts = stride(from: 0, to: factors.count, by: 2)
           return Sums.weighted(starts.map { (factors[$0], factors[$0 + 1]) })
         }
-      } else if let (sum, mean) = means(at: index), sum.terms.count > 1 {
+      } else if let (sum, mean) = means(at: index) {
         fuse(sum) { Sums.means($0, mean.axes, keepDimensions: mean.keepsAxes) }
       } else if let x = call.copied, let result = call.result {
         let shape = shape(of: result)
@@ -90,6 +90,6 @@ extension PlanGraph {
       with: .call(
         .custom(
           { [run($0)] }, sum.terms, result, shape(of: result), isView: false,
-          tag: FusedSum())))
+          tag: sum.terms.count > 1 ? FusedSum() : nil)))
   }
 }

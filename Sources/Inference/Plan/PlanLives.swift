@@ -29,6 +29,7 @@ extension PlanStep {
     case .call: nil
     case .rows(let step): step.output
     case .columns(let step): step.output
+    case .map(let step): step.output
     }
   }
 }

@@ -6,6 +6,7 @@ enum PlanStep {
   case call(OperatorRecording.Call)
   case rows(RowStep)
   case columns(ColumnStep)
+  case map(MapStep)
 
   /// The numbered tensors that it reads.
   var inputs: [Int] {
@@ -13,6 +14,7 @@ enum PlanStep {
     case .call(let call): call.arguments.flatMap(\.numbers)
     case .rows(let step): [step.x] + [step.gate, step.residual].compactMap(\.self)
     case .columns(let step): [step.x] + [step.gate, step.residual].compactMap(\.self)
+    case .map(let step): [step.x]
     }
   }
 
@@ -22,6 +24,7 @@ enum PlanStep {
     case .call(let call): call.results.compactMap(\.self)
     case .rows(let step): [step.output]
     case .columns(let step): [step.output]
+    case .map(let step): [step.output]
     }
   }
 }
@@ -166,6 +169,13 @@ struct ColumnStep {
         resultScale == nil ? nil : "scaled",
       ], gate, residual)
   }
+}
+
+/// What ``MapNorm`` will do.
+struct MapStep {
+  let x: Int
+  let norm: MapNorm
+  let output: Int
 }
 
 /// What a step's weights were made of: steps of two plans with the same origin share packed weights.

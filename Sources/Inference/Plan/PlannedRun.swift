@@ -12,6 +12,7 @@ final class PlannedRun {
     case library(LibraryRows, RowStep)
     case columns(ColumnMix, ColumnStep)
     case twoColumns(first: ColumnMix, second: ColumnMix, hidden: Tensor, ColumnStep)
+    case map(MapStep)
 
     var hasHiddenMemory: Bool {
       switch self {
@@ -68,6 +69,7 @@ final class PlannedRun {
         let route = route(of: step)
         if route != nil { known.insert(work.count) }
         work.append(columns(step, route ?? .fused))
+      case .map(let step): work.append(.map(step))
       }
       dropped.append(ended)
       ended = []
@@ -96,7 +98,7 @@ final class PlannedRun {
   var kernels: (count: Int, inBytes: Int) {
     let origins = work.compactMap { item -> WeightOrigin? in
       switch item {
-      case .call, .library: nil
+      case .call, .library, .map: nil
       case .rows(_, let step), .twoRows(_, _, _, let step): step.origin
       case .columns(_, let step), .twoColumns(_, _, _, let step): step.origin
       }
@@ -126,7 +128,7 @@ final class PlannedRun {
       perform(index)
       let step: FusedStep
       switch work[index] {
-      case .call: return
+      case .call, .map: return
       case .rows(_, let rows), .twoRows(_, _, _, let rows), .library(_, let rows):
         step = .rows(rows)
       case .columns(_, let columns), .twoColumns(_, _, _, let columns): step = .columns(columns)
@@ -157,7 +159,7 @@ final class PlannedRun {
   /// The same step without products of bytes; nil where it has none.
   private func exactly(_ work: Work) -> (work: Work, origin: WeightOrigin, output: Int)? {
     switch work {
-    case .call, .twoRows, .library, .twoColumns: nil
+    case .call, .twoRows, .library, .twoColumns, .map: nil
     case .rows(_, let step):
       weights.isInBytes(step.origin)
         ? (.rows(weights.exact(step), step), step.origin, step.output) : nil
@@ -169,7 +171,7 @@ final class PlannedRun {
 
   private func keepExact(_ work: Work, _ origin: WeightOrigin) {
     switch work {
-    case .call, .twoRows, .library, .twoColumns: break
+    case .call, .twoRows, .library, .twoColumns, .map: break
     case .rows(let mix, _): weights.keep(mix, for: origin)
     case .columns(let mix, _): weights.keep(mix, for: origin)
     }
@@ -215,6 +217,7 @@ final class PlannedRun {
       mix(
         columns(step.x), gate: step.gate.map(columns), residual: step.residual.map(columns),
         into: tensor(step.output))
+    case .map(let step): step.norm(columns(step.x), into: tensor(step.output))
     }
   }
 

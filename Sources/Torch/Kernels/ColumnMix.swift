@@ -158,7 +158,7 @@ package struct ColumnMix: Sendable {
   }
 
   /// How far apart matrices and rows are, if rows have no gaps.
-  private static func layout(of x: Tensor) -> (batch: Int, row: Int)? {
+  static func layout(of x: Tensor) -> (batch: Int, row: Int)? {
     let (shape, strides) = (x.shape, x.strides)
     var expected = 1
     for axis in (2..<shape.count).reversed() {

@@ -47,7 +47,8 @@ package struct PackedWeight: Sendable {
 
   /// For channel mixing: in panels, with rows and the bias padded to whole panels.
   static func panels(
-    hidden: (weight: Tensor, bias: Tensor?)?, _ last: (weight: Tensor, bias: Tensor?), _ format: Format
+    hidden: (weight: Tensor, bias: Tensor?)?, _ last: (weight: Tensor, bias: Tensor?),
+    _ format: Format
   ) -> (hidden: PackedWeight?, last: PackedWeight) {
     let depth = last.weight.shape[1]
     guard let (weight, bias) = hidden else {

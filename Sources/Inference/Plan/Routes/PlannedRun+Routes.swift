@@ -6,7 +6,10 @@ extension PlannedRun {
   /// Whether all steps' routes were known from the start.
   private var hasAllRoutes: Bool {
     work.indices.allSatisfy { index in
-      if case .call = work[index] { true } else { known.contains(index) }
+      switch work[index] {
+      case .call, .map: true
+      default: known.contains(index)
+      }
     }
   }
 
@@ -57,7 +60,7 @@ extension PlannedRun {
   /// Drops the weights that were packed for the step's other routes.
   private func forgetOthers(than work: Work, _ route: Route) {
     switch work {
-    case .call: break
+    case .call, .map: break
     case .rows(_, let step), .twoRows(_, _, _, let step), .library(_, let step):
       weights.forgetLibraries(of: step, but: route)
       weights.forgetKernels(of: step, but: route)

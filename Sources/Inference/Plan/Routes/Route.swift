@@ -35,7 +35,8 @@ package enum Route: String, Codable, Sendable {
 
   /// Those for layers over channels, without products of bytes.
   package static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
-    var routes = kernels(precision).filter { !$0.isTurned } + (isDouble ? [.split, .blas] : [.blas])
+    var routes = kernels(precision).filter { !$0.isTurned }
+    routes += isDouble ? [.split, .blas] : [.blas]
     if OneDNN.isThere {
       routes += [.oneDNN, .oneDNNPacked]
       if precision.others.products(on: .cpu) == .bfloat16 { routes.append(.oneDNNBFloat16) }
