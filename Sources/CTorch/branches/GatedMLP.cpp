@@ -85,16 +85,25 @@ struct GatedMLP {
     });
     auto second = linearGradients(strassen, branch, p, width(), w2, b2, {}, {}, {});
     Tensor m = p;  // no longer needed: first dm, then m
-    kernels().columnGradients({
-        .batch = batch(), .tokens = tokens(), .channels = width(), .rows = tokens(),
-        .dy = read(dg), .weight = read(tilesOfColumns(w)), .dn = write(m),
-    });
-    Tensor parts = at::empty({(rows() + kRowChunk - 1) / kRowChunk, 2, width()}, at::kFloat);
-    kernels().gateNormGradients({
-        .rows = rows(), .width = width(), .h = read(h) + width(), .activation = activation,
-        .moments = read(gateMoments), .gain = read(gateNorm.gain), .shift = read(gateNorm.shift),
-        .m = write(m), .dh = write(dh) + width(), .sums = write(parts),
-    });
+    Tensor gateWeight = tilesOfColumns(w);
+    int64_t chunks = (tokens() + kRowChunk - 1) / kRowChunk;
+    Tensor parts = at::empty({batch() * chunks, 2, width()}, at::kFloat);
+    // Image by image, so that dm is still in the caches.
+    for (int64_t image = 0; image < batch(); ++image) {
+      int64_t first = image * tokens();
+      kernels().columnGradients({
+          .batch = 1, .tokens = tokens(), .channels = width(), .rows = tokens(),
+          .dy = read(dg) + first * width(), .weight = read(gateWeight),
+          .dn = write(m) + first * width(),
+      });
+      kernels().gateNormGradients({
+          .rows = tokens(), .width = width(), .h = read(h) + first * hidden() + width(),
+          .activation = activation, .moments = read(gateMoments) + 2 * first,
+          .gain = read(gateNorm.gain), .shift = read(gateNorm.shift),
+          .m = write(m) + first * width(), .dh = write(dh) + first * hidden() + width(),
+          .sums = write(parts) + image * chunks * 2 * width(),
+      });
+    }
     Tensor dGateGain, dGateShift;
     normGradientsFromParts(parts, gateNorm, dGateGain, dGateShift);
     Tensor dW = at::empty_like(w), db = at::empty({tokens()}, at::kFloat);
