@@ -11,13 +11,20 @@
 #if defined(__APPLE__)
 #include <dispatch/dispatch.h>
 #else
-// The pool of GNU's OpenMP, which libtorch loads and `at::parallel_for` uses where a compiler knows
-// OpenMP; this is what the compiler's directive calls.
-extern "C" __attribute__((weak)) void GOMP_parallel(void (*body)(void *), void *context,
-                                                    unsigned threads, unsigned flags);
+#include <dlfcn.h>
 #endif
 
 namespace ctorch {
+
+#if !defined(__APPLE__)
+/// The pool of GNU's OpenMP, which libtorch loads and `at::parallel_for` uses where a compiler knows OpenMP:
+/// what the compiler's directive calls. Looked up, as some linkers take a weak symbol for none.
+typedef void (*OpenMPParallel)(void (*body)(void *), void *context, unsigned threads, unsigned flags);
+inline OpenMPParallel openMPParallel() {
+  static const auto found = reinterpret_cast<OpenMPParallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  return found;
+}
+#endif
 
 /// Calls `body(i)` for each i below `count`, on as many threads as libtorch has. A thread takes the
 /// next i when it is done with one, so that no thread waits for a slow one for long. What an i
@@ -53,8 +60,8 @@ void parallelFor(int64_t count, Body body) {
     dispatch_apply_f(threads, DISPATCH_APPLY_AUTO, &work,
                      [](void *context, size_t) { Work::run(context); });
 #else
-  } else if (GOMP_parallel != nullptr) {
-    GOMP_parallel(Work::run, &work, threads, 0);
+  } else if (openMPParallel() != nullptr) {
+    openMPParallel()(Work::run, &work, threads, 0);
   } else {
     Work::run(&work);
 #endif

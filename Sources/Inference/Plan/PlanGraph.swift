@@ -6,6 +6,9 @@ struct PlanGraph {
   private(set) var steps: [PlanStep?]
   private(set) var shapes: [Int: [Int]]
   let output: Int
+  /// By value: the step that makes it, and those that read it, in order.
+  private var producers: [Int: Int] = [:]
+  private var readers: [Int: [Int]] = [:]
 
   /// - Returns: nil if the calls alone do not tell the computation, or change what others read.
   init?(_ recording: OperatorRecording.Result, inputShape: [Int]) {
@@ -18,6 +21,7 @@ struct PlanGraph {
         if let number, let kind { shapes[number] = kind.shape }
       }
     }
+    for index in steps.indices { note(index) }
     for (index, call) in recording.calls.enumerated() where call.writesInPlace {
       guard let target = call.arguments.first?.numbers.first,
         readers(of: target) == [index], producer(of: target).map({ !mayShareMemory($0) }) == true
@@ -40,9 +44,7 @@ struct PlanGraph {
   func shape(of value: Int) -> [Int] { shapes[value] ?? [] }
 
   /// The steps that read `value`, in order.
-  func readers(of value: Int) -> [Int] {
-    steps.indices.filter { steps[$0]?.inputs.contains(value) == true }
-  }
+  func readers(of value: Int) -> [Int] { readers[value] ?? [] }
 
   /// The only step that reads `value`, if nothing else needs it.
   func onlyReader(of value: Int) -> Int? {
@@ -50,9 +52,7 @@ struct PlanGraph {
     return readers.count == 1 && value != output ? readers[0] : nil
   }
 
-  func producer(of value: Int) -> Int? {
-    steps.indices.first { steps[$0]?.outputs.contains(value) == true }
-  }
+  func producer(of value: Int) -> Int? { producers[value] }
 
   /// The call at `index` of an operator of libtorch.
   func call(at index: Int) -> PlanCall? {
@@ -62,12 +62,31 @@ struct PlanGraph {
     return PlanCall(name: op.name, call: call)
   }
 
-  mutating func replace(_ index: Int, with step: PlanStep?) { steps[index] = step }
+  mutating func replace(_ index: Int, with step: PlanStep?) {
+    for value in steps[index]?.inputs ?? [] { readers[value]?.removeAll { $0 == index } }
+    for value in steps[index]?.outputs ?? [] where producers[value] == index {
+      producers[value] = nil
+    }
+    steps[index] = step
+    note(index)
+  }
+
+  /// Adds the step at `index` to who makes and reads its values.
+  private mutating func note(_ index: Int) {
+    guard let step = steps[index] else { return }
+    for value in step.outputs { producers[value] = index }
+    for value in Set(step.inputs) {
+      let place = readers[value]?.firstIndex { $0 > index } ?? readers[value]?.count ?? 0
+      readers[value, default: []].insert(index, at: place)
+    }
+  }
 
   /// Puts several steps in the place of one; `made` are the shapes of the tensors new with them.
   mutating func replace(_ index: Int, with several: [PlanStep], made: [Int: [Int]]) {
     steps.replaceSubrange(index...index, with: several)
     shapes.merge(made) { $1 }
+    (producers, readers) = ([:], [:])
+    for index in steps.indices { note(index) }
   }
 
   /// A number that no tensor has.

@@ -54,7 +54,7 @@ extension PlannedRun {
       }
     }
     let best = ways.indices.min { shortest[$0] < shortest[$1] } ?? 0
-    return shortest[best] < shortest[0] * 0.97 ? routes[best] : routes[0]
+    return shortest[best] < shortest[0] * 0.98 ? routes[best] : routes[0]
   }
 
   /// Drops the weights that were packed for the step's other routes.
