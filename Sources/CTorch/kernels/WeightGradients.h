@@ -230,36 +230,30 @@ static void packPanelsOfMatrix(const float *b, int64_t stride, int64_t rows, int
 static void finishWeightTile(const WeightGradient &g, int64_t tileIndex, int64_t first, int rows,
                              int64_t panel, const float *tile, const float *sums) {
   if (g.sums && panel == 0) std::memcpy(g.sums + first, sums, rows * sizeof(float));
-  if (g.rowProducts) {
-    std::fill(g.rowProducts + panel * g.m + first, g.rowProducts + panel * g.m + first + rows, 0.0f);
-  }
-  for (int half = 0; half < kPanel; half += kWidth) {
-    int64_t c = panel * kPanel + half, count = g.n - c;
-    if (count <= 0) return;
-    Vec scale = g.columnScale ? loadUpTo(g.columnScale + c, count) : splat(1);
-    Vec shift = g.columnShift ? loadUpTo(g.columnShift + c, count) : splat(0);
-    Vec products = splat(0), shiftProducts = splat(0);
-    for (int r = 0; r < rows; ++r) {
-      Vec value = load(tile + r * kPanel + half), total = splat(sums[r]);
-      if (g.weight) {
-        Vec weight = loadUpTo(g.weight + (first + r) * g.n + c, count);
-        products = fma(weight, value, products);
-        shiftProducts = fma(weight, total, shiftProducts);
-        // What lies behind the columns counts nothing: the weight is 0 there, the product may be NaN.
-        if (g.rowProducts) {
-          g.rowProducts[panel * g.m + first + r] +=
-              sum(count >= kWidth ? weight * value : weight * loadUpTo(tile + r * kPanel + half, count));
-        }
+  int64_t c = panel * kPanel, count = g.n - c;
+  Wide scale = g.columnScale ? loadUpTo<Wide>(g.columnScale + c, count) : splat<Wide>(1);
+  Wide shift = g.columnShift ? loadUpTo<Wide>(g.columnShift + c, count) : splat<Wide>(0);
+  Wide products = splat<Wide>(0), shiftProducts = splat<Wide>(0);
+  for (int r = 0; r < rows; ++r) {
+    Wide value = load<Wide>(tile + r * kPanel), total = splat<Wide>(sums[r]);
+    if (g.weight) {
+      Wide weight = loadUpTo<Wide>(g.weight + (first + r) * g.n + c, count);
+      products = fma(weight, value, products);
+      shiftProducts = fma(weight, total, shiftProducts);
+      // What lies behind the columns counts nothing: the weight is 0 there, the product may be NaN.
+      if (g.rowProducts) {
+        Wide parts = weight * value;
+        g.rowProducts[panel * g.m + first + r] = sum(count < kPanel ? leading(parts, count) : parts);
       }
-      Vec gradient = fma(value, scale, total * shift);
-      if (g.rowScale) gradient *= splat(g.rowScale[first + r]);
-      storeUpTo(g.gradient + (first + r) * g.n + c, gradient, count);
     }
-    if (g.columnProducts) {
-      float *target = g.columnProducts + tileIndex * 2 * g.n + c;
-      storeUpTo(target, products, count);
-      storeUpTo(target + g.n, shiftProducts, count);
-    }
+    Wide gradient = fma(value, scale, total * shift);
+    if (g.rowScale) gradient *= splat<Wide>(g.rowScale[first + r]);
+    streamUpTo(g.gradient + (first + r) * g.n + c, gradient, count);
+  }
+  if (g.columnProducts) {
+    float *target = g.columnProducts + tileIndex * 2 * g.n + c;
+    storeUpTo(target, products, count);
+    storeUpTo(target + g.n, shiftProducts, count);
   }
 }
 
