@@ -31,7 +31,7 @@ int64_t innerStride(const Tensor &x) {
   return d < 0 ? 1 : x.stride(d);
 }
 
-/// Whether a tensor can be read run by run: it has a stride of 1 in its last dimension.
+/// Whether a tensor can be read run by run: it has this stride in its last dimension.
 bool isReadable(const Tensor &x, int64_t stride = 1) {
   return isFloats(x) && x.dim() <= kMostDimensions && x.numel() > 0 && innerStride(x) == stride;
 }

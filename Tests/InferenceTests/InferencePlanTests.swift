@@ -254,6 +254,54 @@ import Torch
     }
   }
 
+  /// A norm of whole maps goes into the layer that reads it, with what stands between; what several read, or no
+  /// layer, is a step of its own.
+  @Test func normsOfMaps() {
+    let generator = Generator(seed: 15)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let (points, gain, shift) = (normal([5, 5, 1, 1]), normal([5]), normal([5]))
+    let move = ChannelShift(axis: 2, size: 3)
+    @Sendable func norm(_ x: Tensor, groups: Int = 1) -> Tensor {
+      x.groupNorm(gain, shift, groups: groups, epsilon: 1e-5)
+    }
+    let functions: [(maps: Int, run: @Sendable (Tensor) -> Tensor)] = [
+      (0, { x in norm(x).convolution(points) }),
+      (0, { x in move(norm(x).gelu()).convolution(points) }),
+      (
+        1,
+        { x in
+          let z = norm(x).gelu()
+          return move(z).convolution(points) + z.convolution(points)
+        }
+      ),
+      (1, { x in norm(x.convolution(points)) }),
+      (1, { x in norm(x.convolution(points)).relu() }),
+      (1, { x in norm(x.convolution(points)).silu().mean([2, 3]) }),
+      (
+        1,
+        { x in
+          let z = norm(x.convolution(points))
+          return z.gelu() + z
+        }
+      ),
+      (
+        1,
+        { x in
+          x.convolution(points).groupNorm(nil, nil, groups: 1, epsilon: 1e-5).transposed(2, 3)
+        }
+      ),
+      (0, { x in norm(x.convolution(points), groups: 5) }),
+    ]
+    for (index, (maps, run)) in functions.enumerated() {
+      let plan = InferencePlan(routes: RouteTable(path: nil), run)
+      for count in [1, 2, 2] {
+        let x = normal([count, 5, 6, 7]) + 2
+        #expect(difference(plan(x), run(x)) < 1e-5, "\(index)")
+        #expect(plan.maps(for: x.shape) == maps, "\(index)")
+      }
+    }
+  }
+
   /// In every block one of products and one of means, whatever the precision of the layers.
   @Test(arguments: [("vip_small_7_224", 5), ("hire_mlp_tiny_224", 7)], InferencePrecision.allCases)
   func splitAttentionIsAddedInOnePass(

@@ -48,8 +48,11 @@ import Torch
     #expect(difference(y, layer(between, weight, bias).relu() * gate + residual) < 1e-6)
   }
 
-  @Test(arguments: KernelTests.columnSizes)
-  func tokenMixing(tokens: Int, hidden: Int, results: Int, channels: Int) {
+  @Test(arguments: KernelTests.columnSizes, [false, true])
+  func tokenMixing(
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), isTurned: Bool
+  ) {
+    let (tokens, hidden, results, channels) = size
     for batch in [1, 3] {
       let x = whole([batch, tokens, channels], scale: 100)
       let affine = (whole([channels], scale: 2), whole([channels], scale: 100))
@@ -60,7 +63,8 @@ import Torch
       let residual = whole([batch, results, channels], scale: 300)
       let mix = ColumnMix(
         normalization: .none, affine: affine, hidden: hidden > 0 ? (first.0, first.1, .relu) : nil,
-        weight: weight, bias: bias, activation: .relu, resultScale: scale, format: .bfloat16)
+        weight: weight, bias: bias, activation: .relu, resultScale: scale, format: .bfloat16,
+        isTurned: isTurned)
       let y = Tensor.full([batch, results, channels], .nan)
       mix(x, gate: gate, residual: residual, into: y)
       var expected = x * affine.0 + affine.1
@@ -89,8 +93,11 @@ import Torch
     }
   }
 
-  @Test(arguments: KernelTests.columnSizes)
-  func tokenMixingOfFractions(tokens: Int, hidden: Int, results: Int, channels: Int) {
+  @Test(arguments: KernelTests.columnSizes, [false, true])
+  func tokenMixingOfFractions(
+    _ size: (tokens: Int, hidden: Int, results: Int, channels: Int), isTurned: Bool
+  ) {
+    let (tokens, hidden, results, channels) = size
     let x = normal([3, tokens, channels], scale: 2)
     let first = (normal([hidden, tokens], scale: 0.3), normal([hidden]))
     let weight = normal([results, hidden > 0 ? hidden : tokens], scale: 0.3)
@@ -99,7 +106,7 @@ import Torch
       let mix = ColumnMix(
         normalization: normalization, affine: nil,
         hidden: hidden > 0 ? (first.0, first.1, .gelu) : nil, weight: weight, bias: bias,
-        activation: .silu, resultScale: nil, format: .bfloat16)
+        activation: .silu, resultScale: nil, format: .bfloat16, isTurned: isTurned)
       let y = Tensor.full([3, results, channels], .nan)
       mix(x, gate: nil, residual: nil, into: y)
       let isPlain = normalization == .none && hidden == 0

@@ -89,6 +89,13 @@ import Torch
       Sums.reshaped(turned, [batch, 24]).equal(turned.reshaped([batch, 24])).all().item == 1)
   }
 
+  /// Long sums of short lines keep their digits.
+  @Test func meansOfManyShortLines() {
+    let x = (normal([700, 31]) + 100).narrowed(1, 3..<18)
+    let exact = x.to(.float64).mean([0, 1]).item
+    #expect(abs(Sums.means([x], [0, 1]).item - exact) < 1e-6 * abs(exact))
+  }
+
   @Test func operatorsDoWhatKernelsDoNotRead() {
     let (x, weight) = (normal([3, 5, 4]), normal([4]))
     let turned = normal([3, 4, 5]).transposed(1, 2)

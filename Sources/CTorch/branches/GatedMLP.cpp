@@ -6,11 +6,13 @@
 // computed again from h where they are needed. The backward pass, each line one kernel:
 //
 //     dp = W2^T dy,  dg = dp u,  dh_u = dp g a'(h_u)          with p, for dW2
-//     dm = W^T dg                                             for each image
+//     dm = W^T dg                                             this and the next for few images at a time
 //     dv through the gate's norm,  dh_v = dv a'(h_v)          with m, for dW
 //     dx = dy + W1^T dh through the norm
 //     dW2 = dy^T p,  dW = sum of dg m^T,  dW1 = dh^T norm(x), and the biases' sums
 #include "Branch.h"
+
+#include <ATen/Parallel.h>
 
 namespace ctorch {
 namespace {
@@ -88,18 +90,20 @@ struct GatedMLP {
     Tensor gateWeight = tilesOfColumns(w);
     int64_t chunks = (tokens() + kRowChunk - 1) / kRowChunk;
     Tensor parts = at::empty({batch() * chunks, 2, width()}, at::kFloat);
-    // Image by image, so that dm is still in the caches.
-    for (int64_t image = 0; image < batch(); ++image) {
-      int64_t first = image * tokens();
+    // Few images at a time, so that dm is still in the caches, but enough for all threads.
+    int64_t atOnce = (at::get_num_threads() + chunks - 1) / chunks;
+    for (int64_t image = 0; image < batch(); image += atOnce) {
+      int64_t first = image * tokens(), count = std::min(atOnce, batch() - image);
       kernels().columnGradients({
-          .batch = 1, .tokens = tokens(), .channels = width(), .rows = tokens(),
+          .batch = count, .tokens = tokens(), .channels = width(), .rows = tokens(),
           .dy = read(dg) + first * width(), .weight = read(gateWeight),
           .dn = write(m) + first * width(),
       });
       kernels().gateNormGradients({
-          .rows = tokens(), .width = width(), .h = read(h) + first * hidden() + width(),
-          .activation = activation, .moments = read(gateMoments) + 2 * first,
-          .gain = read(gateNorm.gain), .shift = read(gateNorm.shift),
+          .batch = count, .rows = tokens(), .width = width(),
+          .h = read(h) + first * hidden() + width(), .activation = activation,
+          .moments = read(gateMoments) + 2 * first, .gain = read(gateNorm.gain),
+          .shift = read(gateNorm.shift),
           .m = write(m) + first * width(), .dh = write(dh) + first * hidden() + width(),
           .sums = write(parts) + image * chunks * 2 * width(),
       });

@@ -1,5 +1,5 @@
 // The fused kernels of all-MLP networks on the CPU, in float32: linear layers over the channels or the
-// tokens, with what stands before and after them.
+// tokens, with what stands before and after them, and norms of maps.
 //
 // Weights are packed once, for the processor that runs. All memory is the caller's; after the first
 // call with some sizes nothing is allocated. Strides count floats; the last dimension is contiguous.
@@ -106,7 +106,8 @@ typedef struct {
   float *ungated;             // [batch, rows, channels], written: before the gate
 } CTColumnMix;
 
-/// Maps [maps, channels, positions], each to zero mean and unit variance: `y = activation(n(x) * gain + shift)`.
+/// Maps [maps, channels, positions], each to zero mean and unit variance:
+/// `y = activation(n(x) * gain + shift)`.
 typedef struct {
   int64_t maps, channels, positions;
   const float *x;

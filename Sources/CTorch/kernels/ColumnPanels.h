@@ -44,14 +44,13 @@ class MovedColumns {
 };
 
 /// Calls `write(s, numbers)` for each row s of the matrix `x` [tokens][channels], of whose rows `of` are the
-/// moments, with as many columns as a vector V has, from `column` on; there may be any numbers where there are
-/// no more.
+/// moments, with as many columns as a vector V has, from `column` on; any numbers where there are no more.
 template <typename V, typename Write>
 INLINE void readColumns(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
                         Write write) {
   constexpr int64_t kCount = sizeof(V) / sizeof(float);
   int64_t count = mix.channels - column;
-  auto forRows = [&](auto read, auto cut) {
+  auto readAll = [&](auto read, auto cut) {
     V scale = mix.scale ? loadUpTo<V>(mix.scale + column, count) : splat<V>(1);
     V shift = mix.shift ? loadUpTo<V>(mix.shift + column, count) : splat<V>(0);
     for (int64_t s = 0; s < mix.tokens; ++s) {
@@ -67,15 +66,15 @@ INLINE void readColumns(const CTColumnMix &mix, const float *x, const Moments *o
   };
   if (mix.offsets) {
     MovedColumns<V> moved(mix, column);
-    forRows([&](int64_t s) { return moved.read(x, s); }, [&](V v) { return moved.cut(v); });
+    readAll([&](int64_t s) { return moved.read(x, s); }, [&](V v) { return moved.cut(v); });
   } else {
-    forRows([&](int64_t s) { return loadUpTo<V>(x + s * mix.xStride + column, count); },
+    readAll([&](int64_t s) { return loadUpTo<V>(x + s * mix.xStride + column, count); },
             [](V v) { return v; });
   }
 }
 
-/// Writes a panel [tokens][kPanel] of columns, from `column` on; zeros where there are no more, as `Strassen` adds
-/// columns to one another.
+/// Writes a panel [tokens][kPanel] of columns, from `column` on; zeros where there are no more, as `Strassen`
+/// adds columns to one another.
 static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
                       float *panel) {
   int64_t count = mix.channels - column;
@@ -86,8 +85,8 @@ static void packPanel(const CTColumnMix &mix, const float *x, const Moments *of,
 
 INLINE bool normalizes(const CTColumnMix &mix) { return mix.normalization != CT_NO_NORM; }
 
-/// The moments of a matrix are computed in runs of numbers that lie side by side: its rows, or longer ones where
-/// those of the whole matrix are asked for, at most as many as there are rows.
+/// The moments of a matrix are computed in runs of numbers that lie side by side: its rows, or longer ones
+/// where those of the whole matrix are asked for, at most as many as there are rows.
 struct MomentRuns {
   int64_t length, stride, numbers;
 
@@ -110,8 +109,8 @@ static void momentsOfRuns(const CTColumnMix &mix, const MomentRuns &runs, int64_
   for (int64_t i = first; i < end; ++i) of[i] = moments(x + i * runs.stride, runs.lengthOf(i), epsilon);
 }
 
-/// Gives each row the moments of the whole matrix, from those of its runs: the mean of the runs' means, and the
-/// mean of their variances plus the variance of their means.
+/// Gives each row the moments of the whole matrix, from those of its runs: the mean of the runs' means, and
+/// the mean of their variances plus the variance of their means.
 static void combineMoments(const CTColumnMix &mix, const MomentRuns &runs, Moments *of) {
   double total = 0, squares = 0, numbers = static_cast<double>(runs.numbers);
   for (int64_t i = 0; i < runs.count(); ++i) total += static_cast<double>(of[i].mean) * runs.lengthOf(i);
@@ -124,18 +123,25 @@ static void combineMoments(const CTColumnMix &mix, const MomentRuns &runs, Momen
   std::fill(of, of + mix.tokens, Moments{static_cast<float>(mean), scale});
 }
 
-/// Computes the moments [tokens] of a matrix, those of the whole of it for each row if they are asked for.
+/// Computes the moments [tokens] of a matrix: of each row, or for each row those of the whole.
 static void momentsOfMatrix(const CTColumnMix &mix, int64_t matrix, Moments *of) {
   MomentRuns runs(mix);
   momentsOfRuns(mix, runs, matrix, 0, runs.count(), of);
   if (mix.normalization == CT_MATRIX_NORM) combineMoments(mix, runs, of);
 }
 
+/// Whether the threads take whole matrices of a batch, or else share each of them.
+INLINE bool hasManyMatrices(int64_t batch) {
+  int64_t threads = at::get_num_threads();
+  return batch % threads == 0 || batch >= 8 * threads;
+}
+
 /// The same, shared by all threads.
 static void momentsOfMatrixByAll(const CTColumnMix &mix, int64_t matrix, Moments *of) {
   constexpr int64_t kNumbersAtOnce = 8192;
   MomentRuns runs(mix);
-  int64_t count = runs.count(), chunk = std::max<int64_t>(1, kNumbersAtOnce / std::max<int64_t>(1, runs.length));
+  int64_t count = runs.count();
+  int64_t chunk = std::max<int64_t>(1, kNumbersAtOnce / std::max<int64_t>(1, runs.length));
   parallelFor((count + chunk - 1) / chunk, [&](int64_t i) {
     momentsOfRuns(mix, runs, matrix, i * chunk, std::min(count, (i + 1) * chunk), of);
   });

@@ -5,16 +5,12 @@
 // exchanged as floats whatever they hold.
 
 /// The first `count` lanes; zeros behind them.
-INLINE Vec leading(Vec v, int64_t count) {
-  IntVec lane;
-  for (int i = 0; i < kWidth; ++i) lane[i] = i;
-  return bits(bits(v) & (lane < (IntVec)(static_cast<int32_t>(count))));
-}
-
-INLINE Wide leading(Wide v, int64_t count) {
-  IntWide lane;
-  for (int i = 0; i < kWide * kWidth; ++i) lane[i] = i;
-  return bits(bits(v) & (lane < (IntWide)(static_cast<int32_t>(count))));
+template <typename V>
+INLINE V leading(V v, int64_t count) {
+  typedef decltype(bits(v)) Integers;
+  Integers lane;
+  for (int i = 0; i < static_cast<int>(sizeof(V) / sizeof(float)); ++i) lane[i] = i;
+  return bits(bits(v) & (lane < (Integers)(static_cast<int32_t>(count))));
 }
 
 /// One number.

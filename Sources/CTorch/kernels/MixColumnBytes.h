@@ -59,7 +59,7 @@ INLINE void packBytePanel(const float *panel, int64_t depth, const CTByteWeight 
   pack(panel, depth, rangeBetween(weight.low, weight.high), bytes);
 }
 
-/// As `multiplyPanel`, with bytes.
+/// As `multiplyPanels`, of one panel, with bytes.
 template <typename Finish>
 INLINE void multiplyBytePanel(const CTByteWeight &weight, int64_t rows, int64_t depth,
                               const BytePanel &panel, float *results, Finish finish) {

@@ -1,5 +1,5 @@
 // Token mixing: one or two linear layers over the columns of each matrix of a batch, which lie where
-// they are. No include guard: included once for each kind of processor, after ColumnPanels.h.
+// they are. No include guard: included once for each kind of processor, after MixRowBytes.h.
 
 /// Writes a panel of numbers [depth][kPanel] as one of `Pairs`.
 static void packPairs(const float *panel, int64_t depth, float *pairs) {
@@ -262,7 +262,7 @@ static void mixColumns(const CTColumnMix &mix) {
     return packed;
   };
   int64_t numbersHere = numbersSize<Lanes>(mix.tokens);
-  if (mix.batch % threads == 0 || mix.batch >= 8 * threads) {
+  if (hasManyMatrices(mix.batch)) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
@@ -334,7 +334,7 @@ static void mixTurned(const CTColumnMix &mix) {
   Moments *of = nullptr;
   if (normalizes(mix)) {
     of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.batch * mix.tokens));
-    if (mix.batch >= at::get_num_threads()) {
+    if (hasManyMatrices(mix.batch)) {
       parallelFor(mix.batch, [&](int64_t i) { momentsOfMatrix(mix, i, of + i * mix.tokens); });
     } else {
       for (int64_t i = 0; i < mix.batch; ++i) momentsOfMatrixByAll(mix, i, of + i * mix.tokens);

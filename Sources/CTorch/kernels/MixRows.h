@@ -452,7 +452,7 @@ static_assert(kFewRows <= RowTiles::kMost * kTileRows);
 /// Whether threads that take some rows each would read the weights too often.
 INLINE bool hasFewRows(const RowMix &mix) {
   int64_t threads = at::get_num_threads();
-  return threads > 1 && mix.rows <= kFewRows &&
+  return threads > 1 && mix.rows > 0 && mix.rows <= kFewRows &&
          panelCount(mix.columns) >= 2 * threads && panelCount(std::max(mix.hidden, mix.depth)) >= 2 * threads;
 }
 

@@ -24,7 +24,8 @@ static void normalizeMaps(const CTMapNorm &norm) {
   maps.xStride = norm.xStride;
   maps.normalization = CT_MATRIX_NORM;
   maps.epsilon = norm.epsilon;
-  if (norm.maps >= at::get_num_threads()) {
+  if (norm.channels == 0 || norm.positions == 0) return;
+  if (hasManyMatrices(norm.maps)) {
     return parallelFor(norm.maps, [&](int64_t map) {
       auto of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * norm.channels));
       momentsOfMatrix(maps, map, of);

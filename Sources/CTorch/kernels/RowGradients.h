@@ -144,16 +144,18 @@ static void gateGradients(const GateGradients &g) {
   g.strassen ? gateGradients<Strassen>(g) : gateGradients<Singles>(g);
 }
 
-/// Calls `body(first row, behind the last, chunk)` for chunks of rows.
+/// Calls `body(first row, behind the last, chunk)` for chunks of the rows of each of a batch.
 template <typename Body>
-INLINE void forRowChunks(int64_t rows, Body body) {
-  parallelFor((rows + kRowChunk - 1) / kRowChunk, [&](int64_t chunk) {
-    body(chunk * kRowChunk, std::min(rows, (chunk + 1) * kRowChunk), chunk);
+INLINE void forRowChunks(int64_t batch, int64_t rows, Body body) {
+  int64_t chunks = (rows + kRowChunk - 1) / kRowChunk;
+  parallelFor(batch * chunks, [&](int64_t task) {
+    int64_t first = task / chunks * rows, chunk = task % chunks;
+    body(first + chunk * kRowChunk, first + std::min(rows, (chunk + 1) * kRowChunk), task);
   });
 }
 
 static void gateNormGradients(const GateNormGradients &g) {
-  forRowChunks(g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
+  forRowChunks(g.batch, g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
     Scratch &scratch = Scratch::ofThread();
     float *normalized = scratch.floats(0, padded(g.width));
     float *slopes = scratch.floats(1, padded(g.width));
@@ -190,7 +192,7 @@ static void gateNormGradients(const GateNormGradients &g) {
 }
 
 static void normGradients(const NormGradients &g) {
-  forRowChunks(g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
+  forRowChunks(1, g.rows, [&](int64_t begin, int64_t end, int64_t chunk) {
     float *dGain = g.sums + chunk * 2 * g.width, *dShift = dGain + g.width;
     std::fill(dGain, dGain + 2 * g.width, 0.0f);
     for (int64_t row = begin; row < end; ++row) {

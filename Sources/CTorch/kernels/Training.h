@@ -62,14 +62,14 @@ struct GateGradients {
 ///     dn = gain dm,  dv = r (dn - mean(dn) - n mean(dn n)),  dh_v = dv a'(h_v)
 ///     dgain = sum of dm n,  dshift = sum of dm, over the rows
 struct GateNormGradients {
-  int64_t rows, width;
-  const float *h;              // h_v [rows, width] of stride 2 width
+  int64_t batch, rows, width;
+  const float *h;              // h_v [batch, rows, width] of stride 2 width
   CTActivation activation;
-  const float *moments;        // [rows, 2]
+  const float *moments;        // [batch, rows, 2]
   const float *gain, *shift;   // [width]
-  float *m;                    // [rows, width]: dm; m when done
+  float *m;                    // [batch, rows, width]: dm; m when done
   float *dh;                   // dh_v, as h_v, written
-  float *sums;                 // [row chunks, 2, width], written: parts of dgain and dshift
+  float *sums;                 // [batch, row chunks, 2, width], written: parts of dgain and dshift
 };
 
 /// The gradient of token mixing's input before its norm: `dn = W1^T dh, dh = (W2^T dy) a'(h)` for each

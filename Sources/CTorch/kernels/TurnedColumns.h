@@ -1,8 +1,8 @@
-// Token mixing turned around: channel mixing whose rows are the columns of a batch's matrices, the row r being
-// the column r % channels of the matrix r / channels. Few columns fill tiles, of any height, better than panels,
-// and those of all matrices are multiplied at once. Nothing is transposed in memory: tiles are packed from
-// columns, and results are turned in registers. No include guard: included once for each kind of processor,
-// after ColumnPanels.h.
+// Token mixing turned around: channel mixing whose rows are the columns of a batch's matrices, the row r
+// being the column r % channels of the matrix r / channels. Few columns fill tiles, of any height, better
+// than panels, and those of all matrices are multiplied at once. Nothing is transposed in memory: tiles are
+// packed from columns, and results are turned in registers. No include guard: included once for each kind of
+// processor, after ColumnPanels.h.
 
 struct TurnedColumns {
   const CTColumnMix &mix;
@@ -20,8 +20,8 @@ INLINE void forColumnsOfRows(const CTColumnMix &mix, int64_t first, int64_t rows
   }
 }
 
-/// Packs a tile of `rows` rows from `first` on, each lane `kLaneStride` floats from the last; up to kWidth floats
-/// behind the last are overwritten.
+/// Packs a tile of `rows` rows from `first` on, each lane `kLaneStride` floats from the last; up to kWidth
+/// floats behind the last are overwritten.
 template <typename Lanes>
 static void packTurned(const TurnedColumns &columns, int64_t first, int64_t rows, float *tile) {
   constexpr int64_t kStride = kLaneStride<Lanes>;
@@ -39,16 +39,15 @@ static void packTurned(const TurnedColumns &columns, int64_t first, int64_t rows
         last = v;
       }
     });
-    if (Lanes::kNumbers > 1 && mix.tokens % 2 == 1) {
-      if constexpr (Lanes::kNumbers > 1) writeLane(mix.tokens / 2, Lanes::across(last, splat(0)));
+    if constexpr (Lanes::kNumbers > 1) {
+      if (mix.tokens % 2 == 1) writeLane(mix.tokens / 2, Lanes::across(last, splat(0)));
     }
   };
-  bool isOnePiece = rows > 0 && (rows <= kWidth && first % mix.channels + rows <= mix.channels) &&
-                    kTileRows <= kWidth;
+  bool isOnePiece = kTileRows <= kWidth && rows > 0 && first % mix.channels + rows <= mix.channels;
   if (!isOnePiece) std::fill(tile, tile + laneCount<Lanes>(mix.tokens) * kStride, 0.0f);
   forColumnsOfRows(mix, first, rows, [&](int64_t matrix, int64_t column, int64_t r, int64_t count) {
     pack(matrix, column, count, [&](int64_t lane, Vec v) {
-      // What is written beyond a lane's end belongs to the next one, which is written later, or else must stay.
+      // What is written beyond a lane's end is the next one's, which is written later, or else must stay.
       float *p = tile + lane * kStride + r;
       isOnePiece ? store(p, v) : storeFirst(p, v, count);
     });
@@ -56,7 +55,8 @@ static void packTurned(const TurnedColumns &columns, int64_t first, int64_t rows
 }
 
 /// Fetches what `finishTurned` will read and write.
-INLINE void fetchTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int64_t output, int64_t outputs) {
+INLINE void fetchTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int64_t output,
+                        int64_t outputs) {
   forColumnsOfRows(mix, first, rows, [&](int64_t matrix, int64_t column, int64_t, int64_t) {
     auto fetchFrom = [&](const float *p, int64_t batchStride, int64_t stride) {
       if (p == nullptr) return;
@@ -69,16 +69,18 @@ INLINE void fetchTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int
   });
 }
 
-/// Writes a tile of finished results [rows][kPanel], of `outputs` outputs from `output` on, to where they belong:
-/// scaled, times the gate, plus the residual.
-static void finishTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int64_t output, int64_t outputs,
-                         const float *tile) {
+/// Writes a tile of finished results [rows][kPanel], of `outputs` outputs from `output` on, to where they
+/// belong: scaled, times the gate, plus the residual.
+static void finishTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int64_t output,
+                         int64_t outputs, const float *tile) {
   forColumnsOfRows(mix, first, rows, [&](int64_t matrix, int64_t column, int64_t r, int64_t count) {
     Vec scale = mix.resultScale ? loadUpTo(mix.resultScale + column, count) : splat(1);
     for (int64_t half = 0; half < outputs; half += kWidth) {
       Vec block[kWidth];
 #pragma clang loop unroll(full)
-      for (int i = 0; i < kWidth; ++i) block[i] = i < count ? load(tile + (r + i) * kPanel + half) : splat(0);
+      for (int i = 0; i < kWidth; ++i) {
+        block[i] = i < count ? load(tile + (r + i) * kPanel + half) : splat(0);
+      }
       transpose(block);
       for (int64_t i = 0; i < std::min<int64_t>(kWidth, outputs - half); ++i) {
         auto at = [&](int64_t batchStride, int64_t stride) {

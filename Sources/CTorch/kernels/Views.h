@@ -51,7 +51,7 @@ struct Dimensions {
     }
   }
 
-  /// Moves `starts` from the position `at` of the first `dimensions` to the next one; from the last to the first.
+  /// Moves `starts` from the position `at` of the first `dimensions` to the next; from the last to the first.
   void step(const float *(&starts)[kTensors], int64_t (&at)[kMostDimensions], int dimensions) const {
     for (int d = dimensions - 1; d >= 0; --d) {
       int64_t steps = ++at[d] < sizes[d] ? 1 : 1 - sizes[d];

@@ -103,12 +103,15 @@ public final class InferencePlan {
     return [size] + shape[1...]
   }
 
-  /// How many fused kernels do the work for inputs of this shape, and how many of them multiply bytes;
+  /// How many fused kernels of linear layers do the work for inputs of this shape, and how many of them multiply bytes;
   /// nil before the first such input, and where there is no plan.
   package func kernels(for shape: [Int]) -> (count: Int, inBytes: Int)? { run(for: shape)?.kernels }
 
   /// How many sums of several tensors are computed in one pass; nil as for `kernels`.
   package func sums(for shape: [Int]) -> Int? { run(for: shape)?.sums }
+
+  /// How many norms of maps no layer has taken into itself; nil as for `kernels`.
+  package func maps(for shape: [Int]) -> Int? { run(for: shape)?.maps }
 
   /// Whether the samples of inputs of this shape are computed at once; false before that is known.
   package func computesTogether(_ shape: [Int]) -> Bool {

@@ -133,7 +133,7 @@ extension PlanGraph {
 
   /// A group norm with one group and the activation of its results become one step, where that `pays`.
   private mutating func fuseNorm(
-    at index: Int, where pays: (_ found: (activation: KernelActivation?, readerCount: Int)) -> Bool
+    at index: Int, where pays: (_ norm: (activation: KernelActivation?, readerCount: Int)) -> Bool
   ) {
     guard let call = call(at: index), let found = call.groupNorm, found.groups == 1, call.isFloat32,
       var output = call.result, shape(of: output).count > 2

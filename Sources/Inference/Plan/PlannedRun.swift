@@ -94,7 +94,7 @@ final class PlannedRun {
   /// The result for an input of the planned shape, in memory of its own.
   func callAsFunction(_ input: Tensor) -> Tensor { run(input) { perform($0) } }
 
-  /// How many of the steps are fused kernels, and how many of these multiply bytes.
+  /// How many of the steps are linear layers in fused kernels, and how many of these multiply bytes.
   var kernels: (count: Int, inBytes: Int) {
     let origins = work.compactMap { item -> WeightOrigin? in
       switch item {
@@ -116,6 +116,9 @@ final class PlannedRun {
       }
     }
   }
+
+  /// How many norms of maps are steps of their own.
+  var maps: Int { work.count { if case .map = $0 { true } else { false } } }
 
   /// How many sums of several tensors are computed in one pass.
   var sums: Int { work.count { if case .call(let call) = $0 { call.isFusedSum } else { false } } }

@@ -63,6 +63,7 @@ package struct ColumnMix: Sendable {
     }
     scale = affine?.scale.to(.float32).contiguous()
     shift = affine?.shift.to(.float32).contiguous()
+    precondition(!isTurned || format != .bytes, "bytes are not multiplied turned around")
     self.isTurned = isTurned
     hiddenActivation = hidden?.activation ?? .identity
     if isTurned {

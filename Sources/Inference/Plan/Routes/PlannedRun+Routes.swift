@@ -113,7 +113,8 @@ extension PlannedRun {
 
   func rows(_ step: RowStep, _ route: Route) -> Work {
     switch route {
-    case .fused, .strassen, .turned, .turnedStrassen: return .rows(weights.rows(step, route), step)
+    case .fused, .strassen: return .rows(weights.rows(step, route), step)
+    case .turned, .turnedStrassen: preconditionFailure("no route over channels: \(route)")
     case .split:
       guard let width = step.hidden?.weight.shape[0] else { return .rows(weights.rows(step), step) }
       let mixes = weights.layers(step)
