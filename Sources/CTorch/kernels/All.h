@@ -9,6 +9,7 @@
 #include "NormalizedMaps.h"
 #include "TurnedColumns.h"
 #include "MixRows.h"
+#include "FewRows.h"
 #include "MixRowBytes.h"
 #include "MixColumnBytes.h"
 #include "MixColumns.h"
