@@ -50,11 +50,12 @@ std::optional<WeightedSum> layout(const std::vector<Tensor> &x, const std::vecto
   static const float one = 1;
   if (x.empty() || x.size() > kMostTerms || shape.size() > kMostDimensions) return std::nullopt;
   WeightedSum sum = {.terms = static_cast<int>(x.size())};
-  sum.takesEverySecond = x.size() == 1 && !weights[0].defined() && isReadable(x[0].expand(shape), 2);
+  sum.stride = x.size() == 1 && !weights[0].defined() ? innerStride(x[0].expand(shape)) : 1;
+  if (sum.stride < 1 || sum.stride > kMostStride) return std::nullopt;
   int64_t strides[kMostDimensions][2 * kMostTerms] = {};
   for (size_t j = 0; j < x.size(); ++j) {
     Tensor term = x[j].expand(shape);
-    if (!isReadable(term, sum.takesEverySecond ? 2 : 1)) return std::nullopt;
+    if (!isReadable(term, sum.stride)) return std::nullopt;
     sum.tensors[2 * j] = term.const_data_ptr<float>();
     sum.tensors[2 * j + 1] = &one;
     for (size_t d = 0; d < shape.size(); ++d) strides[d][2 * j] = term.stride(d);

@@ -254,6 +254,42 @@ import Torch
     }
   }
 
+  /// Convolutions on patches, whose results are read as maps, as tokens, as both, or by nobody; patches need
+  /// not fill the picture.
+  @Test func patchesBecomeMapsOrTokens() {
+    let generator = Generator(seed: 16)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let (points, bias, gain) = (normal([5, 5, 1, 1]), normal([5]), normal([5]))
+    for sides in [[4, 4], [2, 3], [3, 9]] {
+      let weight = normal([5, 3] + sides)
+      let patches: @Sendable (Tensor) -> Tensor = {
+        $0.convolution(weight, bias, stride: (sides[0], sides[1]))
+      }
+      let functions: [@Sendable (Tensor) -> Tensor] = [
+        { patches($0).groupNorm(gain, bias, groups: 1, epsilon: 1e-5) },
+        { patches($0).gelu().convolution(points) },
+        { patches($0).permuted([0, 2, 3, 1]).layerNorm(gain, bias, epsilon: 1e-5) },
+        { x in
+          let y = patches(x)
+          return y.convolution(points) + y.transposed(2, 3).relu().transposed(2, 3)
+        },
+        { x in
+          let y = patches(x)
+          return y.convolution(points) * patches(x).silu() + y.mean([2, 3], keepDimensions: true)
+        },
+        patches,
+      ]
+      for (index, function) in functions.enumerated() {
+        let plan = InferencePlan(routes: RouteTable(path: nil), function)
+        for count in [1, 2, 2] {
+          let x = normal([count, 3, 13, 30])
+          #expect(difference(plan(x), function(x)) < 1e-5, "\(sides) \(index)")
+          #expect((plan.kernels(for: x.shape)?.count ?? 0) > 0, "\(sides) \(index)")
+        }
+      }
+    }
+  }
+
   /// A norm of whole maps goes into the layer that reads it, with what stands between; what several read, or no
   /// layer, is a step of its own.
   @Test func normsOfMaps() {

@@ -78,11 +78,14 @@ import Torch
     #expect(inOrder.strides == [12, 3, 1])
     let x = normal([batch, 6, 4])
     #expect(Sums.reshaped(x, [batch, 24]).memory == x.memory)
-    let squares = normal([batch, 3, 2, run, 2])
-    for squares in [squares, squares.padded([1, 2]).narrowed(4, 1..<3)] {
-      let parts = squares.permuted([0, 4, 2, 1, 3])
-      let shape = [batch, 12, run]
-      #expect(Sums.reshaped(parts, shape).equal(parts.contiguous().reshaped(shape)).all().item == 1)
+    for side in [2, 3, 8, 9] {
+      let squares = normal([batch, 3, 2, run, side])
+      for squares in [squares, squares.padded([1, 2]).narrowed(4, 1..<1 + side)] {
+        let parts = squares.permuted([0, 4, 2, 1, 3])
+        let shape = [batch, 6 * side, run]
+        let copy = parts.contiguous().reshaped(shape)
+        #expect(Sums.reshaped(parts, shape).equal(copy).all().item == 1)
+      }
     }
     let turned = x.transposed(1, 2)
     #expect(

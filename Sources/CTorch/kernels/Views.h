@@ -9,6 +9,8 @@ namespace ctorch {
 
 /// At most so many tensors are added, of so many dimensions.
 constexpr int kMostTerms = CT_MOST_TERMS, kMostDimensions = 8;
+/// Copies of numbers that lie further apart are made in another order.
+constexpr int64_t kMostStride = 8;
 
 /// Dimensions of several tensors, outermost first; neighbours that every tensor walks with one stride are
 /// merged.
@@ -69,11 +71,12 @@ struct Dimensions {
 };
 
 /// `y = sum of x_j * w_j`, for tensors of one shape, of at least two dimensions. In the innermost the strides
-/// of all x are 1, and those of all weights too if they vary, or else 0. A single x may have a stride of 2
-/// there; its weight is 1.
+/// of all x are 1, and those of all weights too if they vary, or else 0. A single x may have another stride
+/// there, up to `kMostStride`; its weight is 1.
 struct WeightedSum {
   int terms;
-  bool weightsVary, takesEverySecond;
+  bool weightsVary;
+  int64_t stride;
   const float *tensors[2 * kMostTerms];  // x_0, w_0, x_1, ...
   Dimensions<2 * kMostTerms> dimensions;
   float *y;                              // contiguous

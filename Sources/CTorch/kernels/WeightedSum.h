@@ -39,11 +39,11 @@ INLINE Vec everySecond(const float *x, std::integer_sequence<int, Lanes...>) {
   return __builtin_shufflevector(load(x), load(x + kWidth - 1), (2 * Lanes + (2 * Lanes >= kWidth))...);
 }
 
-/// A row of every second number.
-INLINE void everySecondOfRow(const float *x, int64_t run, float *y) {
+/// A row of numbers that lie `stride` apart.
+INLINE void copyRow(const float *x, int64_t stride, int64_t run, float *y) {
   constexpr auto lanes = std::make_integer_sequence<int, kWidth>();
-  if (run < kWidth) {
-    for (int64_t i = 0; i < run; ++i) y[i] = x[2 * i];
+  if (stride != 2 || run < kWidth) {
+    for (int64_t i = 0; i < run; ++i) y[i] = x[stride * i];
     return;
   }
   for (int64_t i = 0; i < run; i += kWidth) {
@@ -100,11 +100,11 @@ static void weightedSum(const WeightedSum &sum) {
 }
 
 static void weightedSum(const WeightedSum &sum) {
-  if (sum.takesEverySecond) {
+  if (sum.stride > 1) {
     const auto &dimensions = sum.dimensions;
     const int64_t run = dimensions.sizes[dimensions.rank - 1];
     return parallelParts(dimensions.count(dimensions.rank - 1), 8192 / run, [&](int64_t first, int64_t end) {
-      forRows(sum, first, end, [&](const float *const *x, float *y) { everySecondOfRow(x[0], run, y); });
+      forRows(sum, first, end, [&](const float *const *x, float *y) { copyRow(x[0], sum.stride, run, y); });
     });
   }
   switch (sum.terms) {

@@ -90,8 +90,8 @@ extension PlanGraph {
         "columns of \(shape(of: x)[2...].reduce(1, *))", weights.select(0, 0), bias))
   }
 
-  /// A convolution whose stride is its kernel is a linear layer on patches, whose results lie token
-  /// by token: [B, I, H, W] -> [B, h, w, O], seen as [B, O, h, w].
+  /// A convolution whose stride is its kernel is a linear layer on patches. Its results lie token by token,
+  /// [B, I, H, W] -> [B, h, w, O], seen as [B, O, h, w], unless all that read them read maps.
   private mutating func lowerPatchEmbeddings() {
     var index = 0
     while index < steps.count {
@@ -102,31 +102,45 @@ extension PlanGraph {
         call.stride != [1, 1]
       else { continue }
       let (kernel, from, to) = (Array(weight.shape[2...]), shape(of: x), shape(of: output))
+      let isMap = output != self.output && readers(of: output).allSatisfy { readsMap(at: $0) }
       let (patches, tokens) = (unusedNumber(), unusedNumber() + 1)
       let (height, width) = (to[2] * kernel[0], to[3] * kernel[1])
+      let matrix = weight.reshaped([to[1], -1])
+      let (depth, layer) = (
+        matrix.shape[1], PlannedLayer(weight: matrix, bias: call.constant(2))
+      )
+      let gathered = isMap ? [to[0], depth, to[2], to[3]] : [to[0], to[2], to[3], depth]
       let gather: @Sendable ([Tensor]) -> [Tensor] = { inputs in
         let parts = inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
           .reshaped([from[0], from[1], to[2], kernel[0], to[3], kernel[1]])
-          .permuted([0, 2, 4, 1, 3, 5])
-        return [Sums.reshaped(parts, [to[0], to[2], to[3], from[1] * kernel[0] * kernel[1]])]
+          .permuted(isMap ? [0, 1, 3, 5, 2, 4] : [0, 2, 4, 1, 3, 5])
+        return [Sums.reshaped(parts, gathered)]
       }
-      let matrix = weight.reshaped([to[1], -1])
-      let rows = RowStep(
-        x: patches, layer: PlannedLayer(weight: matrix, bias: call.constant(2)), output: tokens,
-        origin: WeightOrigin("patches", weight, call.constant(2)))
-      replace(
-        index,
-        with: [
-          .call(
-            .custom(gather, [x], patches, [to[0], to[2], to[3], matrix.shape[1]], isView: true)),
-          .rows(rows),
-          .call(.custom({ [$0[0].permuted([0, 3, 1, 2])] }, [tokens], output, to, isView: true)),
-        ],
-        made: [
-          patches: [to[0], to[2], to[3], matrix.shape[1]], tokens: [to[0], to[2], to[3], to[1]],
-        ])
-      index += 2
+      let gatherStep = PlanStep.call(.custom(gather, [x], patches, gathered, isView: true))
+      if isMap {
+        let columns = ColumnStep(
+          x: patches, layer: layer, output: output, channels: to[2] * to[3],
+          origin: WeightOrigin("maps of patches", weight, call.constant(2)))
+        replace(index, with: [gatherStep, .columns(columns)], made: [patches: gathered])
+        index += 1
+      } else {
+        let rows = RowStep(
+          x: patches, layer: layer, output: tokens,
+          origin: WeightOrigin("patches", weight, call.constant(2)))
+        let view = OperatorRecording.Call.custom(
+          { [$0[0].permuted([0, 3, 1, 2])] }, [tokens], output, to, isView: true)
+        replace(
+          index, with: [gatherStep, .rows(rows), .call(view)],
+          made: [patches: gathered, tokens: [to[0], to[2], to[3], to[1]]])
+        index += 2
+      }
     }
+  }
+
+  /// Whether the step reads [B, C, H, W] as it lies, not another view of it.
+  private func readsMap(at index: Int) -> Bool {
+    guard case .call(let call)? = steps[index] else { return true }
+    return !call.mayShareMemory
   }
 
   // MARK: Norms
