@@ -25,8 +25,9 @@ LinearGradients linearGradients(bool strassen, const Tensor &a, const Tensor &b,
   result.weight = at::empty({m, n}, at::kFloat);
   Tensor sums = at::empty({m}, at::kFloat);
   Tensor columnProducts, rowProducts;
-  // At least as many parts as the kernels have tiles and panels.
-  if (wantsNorm) columnProducts = at::zeros({m, 2, n}, at::kFloat);
+  // As many parts as the kernels have tiles, of which there may be two for each pair, and panels.
+  int64_t pair = 2 * kernels().tileRows;
+  if (wantsNorm) columnProducts = at::zeros({2 * ((m + pair - 1) / pair), 2, n}, at::kFloat);
   if (isWanted(scale)) rowProducts = at::empty({padded(n) / kernels().panelWidth, m}, at::kFloat);
   kernels().weightGradient({
       .rows = rows, .m = m, .n = n, .strassen = strassen, .a = read(a), .b = read(b), .aStride = m,

@@ -22,6 +22,7 @@
 static const Kernels kernels = {
     kName,
     kPanel,
+    kTileRows,
     kDepth,
     kSteps,
     kMultipliesPairs,

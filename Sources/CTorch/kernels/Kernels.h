@@ -9,7 +9,7 @@ namespace ctorch {
 /// What `CKernels.h` and `Training.h` offer, for one kind of processor.
 struct Kernels {
   const char *name;
-  int64_t panelWidth;
+  int64_t panelWidth, tileRows;
   int64_t byteGroup, byteSteps;
   bool multipliesPairs;
   int64_t (*panelsSize)(int64_t rows, int64_t depth);
