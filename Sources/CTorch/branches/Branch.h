@@ -4,6 +4,7 @@
 
 #include "../Support.h"
 #include "../kernels/Kernels.h"
+#include "../kernels/Parallel.h"
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
@@ -76,7 +77,14 @@ inline Tensor foldedBias(const Tensor &bias, const Tensor &weight, const Tensor 
   Tensor result = at::zeros({padded(weight.size(0))}, at::kFloat);
   Tensor used = result.narrow(0, 0, weight.size(0));
   if (bias.defined()) used.copy_(bias);
-  if (shift.defined()) used.addmv_(weight, shift);
+  if (shift.defined()) {
+    constexpr int64_t kRows = 128;
+    parallelFor((weight.size(0) + kRows - 1) / kRows, [&](int64_t i) {
+      at::AutoDispatchBelowADInplaceOrView isNotRecorded;
+      int64_t first = i * kRows, end = std::min(weight.size(0), first + kRows);
+      used.slice(0, first, end).addmv_(weight.slice(0, first, end), shift);
+    });
+  }
   if (scale.defined()) used.mul_(scale);
   return result;
 }

@@ -58,13 +58,12 @@ INLINE void packPanels(int64_t count, int64_t lanes, float *packed, Pack pack) {
 }
 
 /// Loads a scaled row of the matrix at column k; zeros behind its end.
-INLINE Vec loadScaled(const MatrixPacking &m, int64_t row, int64_t k) {
-  auto read = [&](const float *p) {
-    return k + kWidth <= m.columns ? load(p) : loadFirst(p, m.columns - k);
-  };
-  Vec v = read(m.matrix + row * m.columns + k);
+template <typename V = Vec>
+INLINE V loadScaled(const MatrixPacking &m, int64_t row, int64_t k) {
+  auto read = [&](const float *p) { return loadUpTo<V>(p, m.columns - k); };
+  V v = read(m.matrix + row * m.columns + k);
   if (m.columnScale) v *= read(m.columnScale + k);
-  if (m.rowScale) v *= splat(m.rowScale[row]);
+  if (m.rowScale) v *= splat<V>(m.rowScale[row]);
   return v;
 }
 
@@ -92,23 +91,27 @@ static void packPanelsOfRows(const MatrixPacking &m) {
 template <typename Lanes>
 static void packPanelsOfColumns(const MatrixPacking &m) {
   constexpr int64_t kRowsAtOnce = 32;
-  int64_t columns = padded(m.columns), half = halfOf(m.depth) * kPanel;
-  auto at = [&](int64_t row, int64_t c) -> Vec {
-    return row < m.rows && c < m.columns ? loadScaled(m, row, c) : splat(0);
-  };
+  int64_t half = halfOf(m.depth) * kPanel;
   parallelFor((m.depth + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
     int64_t end = std::min(m.depth, (i + 1) * kRowsAtOnce);
     for (int64_t row = i * kRowsAtOnce; row < end; row += Lanes::kGroup) {
-      for (int64_t c = 0; c < columns; c += kWidth) {
-        int64_t panel = c / kPanel, place = c % kPanel;
-        if constexpr (isStrassen<Lanes>) {
-          if (panel % 2 == 1) continue;
-          Vec of[kSums];
-          sumsOfColumns(at(row, c), at(row, c + kPanel), at(row + 1, c), at(row + 1, c + kPanel), of);
-          float *target = m.packed + panel / 2 * kSums * half + row / 2 * kPanel + place;
-          for (int s = 0; s < kSums; ++s) store(target + s * half, of[s]);
-        } else {
-          store(m.packed + (panel * m.depth + row) * kPanel + place, at(row, c));
+      if constexpr (isStrassen<Lanes>) {
+        auto at = [&](int64_t r, int64_t c) -> Vec {
+          return r < m.rows && c < m.columns ? loadScaled(m, r, c) : splat(0);
+        };
+        float *target = m.packed + row / 2 * kPanel;
+        for (int64_t c = 0; c < m.columns; c += 2 * kPanel, target += kSums * half) {
+          for (int64_t place = 0; place < kPanel; place += kWidth) {
+            int64_t left = c + place, right = left + kPanel;
+            Vec of[kSums];
+            sumsOfColumns(at(row, left), at(row, right), at(row + 1, left), at(row + 1, right), of);
+            for (int s = 0; s < kSums; ++s) store(target + s * half + place, of[s]);
+          }
+        }
+      } else {
+        float *target = m.packed + row * kPanel;
+        for (int64_t c = 0; c < m.columns; c += kPanel, target += m.depth * kPanel) {
+          store(target, row < m.rows ? loadScaled<Wide>(m, row, c) : splat<Wide>(0));
         }
       }
     }
@@ -119,19 +122,26 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
 /// other, or what `Strassen` makes of two of them; `pack` puts each lane `kLaneStride` floats behind the last.
 template <typename Lanes, typename Pack>
 INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
-  int64_t count = tileCount(rows, Lanes::kGroup), half = tileStride(halfOf(lanes));
-  float *pair = isStrassen<Lanes> ? Scratch::ofThread().floats(6, 2 * lanes * kUnsummed) : nullptr;
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t first = tileStart(rows, count, i, Lanes::kGroup);
-    int64_t height = tileStart(rows, count, i + 1, Lanes::kGroup) - first;
-    if (!isStrassen<Lanes>) {
-      pack(first, height, packed + i * lanes * kTileRows);
-      continue;
+  constexpr int64_t kGroup = Lanes::kGroup;
+  int64_t count = tileCount(rows, kGroup), half = tileStride(halfOf(lanes)), size = lanes * kTileRows;
+  parallelParts(count / kGroup, 8, [&](int64_t begin, int64_t end) {
+    float *apart = Scratch::ofThread().floats(6, 2 * lanes * kUnsummed + kWidth);
+    for (int64_t i = begin * kGroup; i < end * kGroup; ++i) {
+      int64_t first = tileStart(rows, count, i, kGroup);
+      int64_t height = tileStart(rows, count, i + 1, kGroup) - first;
+      if constexpr (isStrassen<Lanes>) {
+        float *single = apart + i % 2 * lanes * kUnsummed;
+        pack(first, height, single);
+        if (i % 2 == 1) sumTiles(apart, single, lanes, packed + i / 2 * kSums * half, half);
+      } else if (i + 1 == end && end < count) {
+        // What is written beyond this tile's end is another thread's.
+        pack(first, height, apart);
+        std::copy_n(apart, size, packed + i * size);
+      } else {
+        pack(first, height, packed + i * size);
+      }
     }
-    float *single = pair + i % 2 * lanes * kUnsummed;
-    pack(first, height, single);
-    if (i % 2 == 1) sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
-  }
+  });
 }
 
 /// [rows, columns] to tiles [lanes][kTileRows] of nearly as many rows each.
