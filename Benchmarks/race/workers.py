@@ -42,7 +42,11 @@ class Worker:
             line = self.line(time.monotonic() + PATIENCE)
         except BrokenPipeError:
             raise Failure(self.last_words()) from None
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            text = line.decode(errors="replace").strip()[:200]
+            raise Failure(f"it did not answer in JSON, but: {text}") from None
         if answer.get("error"):
             raise Failure(answer["error"])
         return answer

@@ -93,7 +93,7 @@ private func expectSame(_ parts: [any Module], _ x: Tensor, _ branch: (Tensor) -
   /// Sizes around those of the kernels' tiles and panels, with a different activation each.
   nonisolated static let sizes: [Size] = [
     (1, 7, .gelu), (7, 1, .relu), (13, 33, .silu), (33, 13, .geluTanh), (49, 50, .gelu),
-    (14, 64, .gelu), (31, 97, .relu), (4, 300, .gelu), (129, 13, .silu),
+    (14, 64, .gelu), (31, 97, .relu), (4, 300, .gelu), (129, 13, .silu), (230, 9, .gelu),
   ]
 
   @Test(arguments: sizes)

@@ -252,6 +252,19 @@ import Torch
     #expect(errors.max().item < 1e-6)
   }
 
+  /// GELU within 5e-7, but for the rounding of large results.
+  @Test func geluIsExact() {
+    let numbers = (-8192...8192).map { Float($0) / 1024 } + [-1e30, -100, -8.5, 8.5, 100]
+    let x = Tensor(numbers, shape: [numbers.count, 1])
+    let mix = RowMix(
+      epsilon: nil, hidden: nil, weight: .ones([1, 1]), bias: nil, activation: .gelu)
+    let y = Tensor.empty([numbers.count, 1])
+    mix(x, gate: nil, residual: nil, into: y)
+    let expected = x.to(.float64).gelu()
+    let errors = (y.to(.float64) - expected).abs() - expected.relu() * 0x1p-24
+    #expect(errors.max().item < 5e-7)
+  }
+
   @Test(arguments: [KernelActivation.identity, .gelu, .geluTanh, .relu, .silu])
   func notANumberStaysOne(_ activation: KernelActivation) {
     let x = Tensor([Float.nan, 1, 2], shape: [3, 1])

@@ -80,7 +80,8 @@ inline Tensor foldedBias(const Tensor &bias, const Tensor &weight, const Tensor 
   if (shift.defined()) {
     constexpr int64_t kRows = 128;
     parallelFor((weight.size(0) + kRows - 1) / kRows, [&](int64_t i) {
-      at::AutoDispatchBelowADInplaceOrView isNotRecorded;
+      // Other threads do not know that no gradients are recorded here.
+      at::AutoDispatchBelowADInplaceOrView guard;
       int64_t first = i * kRows, end = std::min(weight.size(0), first + kRows);
       used.slice(0, first, end).addmv_(weight.slice(0, first, end), shift);
     });

@@ -25,7 +25,7 @@ LinearGradients linearGradients(bool strassen, const Tensor &a, const Tensor &b,
   result.weight = at::empty({m, n}, at::kFloat);
   Tensor sums = at::empty({m}, at::kFloat);
   Tensor columnProducts, rowProducts;
-  // As many parts as the kernels have tiles, of which there may be two for each pair, and panels.
+  // One part for each tile, whose number Strassen's products make even, and one for each panel.
   int64_t pair = 2 * kernels().tileRows;
   if (wantsNorm) columnProducts = at::zeros({2 * ((m + pair - 1) / pair), 2, n}, at::kFloat);
   if (isWanted(scale)) rowProducts = at::empty({padded(n) / kernels().panelWidth, m}, at::kFloat);

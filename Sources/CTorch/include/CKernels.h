@@ -125,15 +125,16 @@ int64_t ct_panel_width(void);
 /// Floats that a packed weight [rows, depth] takes.
 int64_t ct_panels_size(int64_t rows, int64_t depth);
 int64_t ct_tiles_size(int64_t rows, int64_t depth);
-/// Packs a row-major weight [rows, depth] for channel mixing.
-void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// Packs a row-major weight [rows, depth] for channel mixing. This, and all that packs: 0, or -1 with
+/// `ct_last_error` where memory is lacking.
+int ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Packs a row-major weight [rows, depth] for token mixing.
-void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+int ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// The same for Strassen's products: seven halves of sums in the place of four, an eighth less to multiply.
 int64_t ct_strassen_panels_size(int64_t rows, int64_t depth);
 int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth);
-void ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
-void ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+int ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+int ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Whether the processor has an instruction for products of bfloat16. Without it kernels compute them
 /// nevertheless, more slowly than in float32.
 bool ct_has_bfloat16_products(void);
@@ -142,9 +143,9 @@ int64_t ct_bfloat16_panels_size(int64_t rows, int64_t depth);
 int64_t ct_bfloat16_tiles_size(int64_t rows, int64_t depth);
 /// Rounds and packs a row-major weight [rows, depth] for channel mixing, two neighbours along depth in
 /// each 32 bits. Activations will be rounded in the same way, sums are in float32.
-void ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
+int ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Rounds and packs a row-major weight [rows, depth] for token mixing.
-void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+int ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// How many numbers along depth have a range in common.
 int64_t ct_byte_group(void);
 /// In how many steps of their range numbers are rounded: 255, or 181 where products are added in 16 bits.
@@ -154,12 +155,12 @@ int64_t ct_byte_panels_size(int64_t rows, int64_t depth);
 int64_t ct_byte_tiles_size(int64_t rows, int64_t depth);
 /// Rounds and packs a row-major weight [rows, depth] for channel mixing; `scales` [padded rows], `sums`
 /// [padded rows * groups of depth].
-void ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
-                         float *scales, float *sums);
+int ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                        float *scales, float *sums);
 /// Rounds and packs a row-major weight [rows, depth] for token mixing; `scales` [rows], `sums` [rows *
 /// groups of depth].
-void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
-                        float *scales, float *sums);
+int ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                       float *scales, float *sums);
 /// 0, or -1 with `ct_last_error` where memory for a thread's work is lacking.
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);

@@ -149,17 +149,19 @@ int64_t ct_tiles_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().tilesSize(rows, depth);
 }
 
-static ctorch::MatrixPacking packing(const float *weight, int64_t rows, int64_t depth,
-                                     float *packed) {
-  return {.matrix = weight, .rows = rows, .columns = depth, .depth = depth, .packed = packed};
+static int pack(void (*kernel)(const ctorch::MatrixPacking &), const float *weight, int64_t rows,
+                int64_t depth, float *packed) {
+  return ctorch::catching([&] {
+    kernel({.matrix = weight, .rows = rows, .columns = depth, .depth = depth, .packed = packed});
+  });
 }
 
-void ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packPanelsOfRows(packing(weight, rows, depth, packed));
+int ct_pack_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packPanelsOfRows, weight, rows, depth, packed);
 }
 
-void ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packTilesOfRows(packing(weight, rows, depth, packed));
+int ct_pack_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packTilesOfRows, weight, rows, depth, packed);
 }
 
 int64_t ct_strassen_panels_size(int64_t rows, int64_t depth) {
@@ -170,12 +172,12 @@ int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().strassenTilesSize(rows, depth);
 }
 
-void ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packStrassenPanelsOfRows(packing(weight, rows, depth, packed));
+int ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packStrassenPanelsOfRows, weight, rows, depth, packed);
 }
 
-void ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packStrassenTilesOfRows(packing(weight, rows, depth, packed));
+int ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packStrassenTilesOfRows, weight, rows, depth, packed);
 }
 
 bool ct_has_bfloat16_products(void) { return ctorch::kernels().multipliesPairs; }
@@ -188,12 +190,12 @@ int64_t ct_bfloat16_tiles_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().pairTilesSize(rows, depth);
 }
 
-void ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packPairPanels(packing(weight, rows, depth, packed));
+int ct_pack_bfloat16_panels(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packPairPanels, weight, rows, depth, packed);
 }
 
-void ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
-  ctorch::kernels().packPairTiles(packing(weight, rows, depth, packed));
+int ct_pack_bfloat16_tiles(const float *weight, int64_t rows, int64_t depth, float *packed) {
+  return pack(ctorch::kernels().packPairTiles, weight, rows, depth, packed);
 }
 
 int64_t ct_byte_group(void) { return ctorch::kernels().byteGroup; }
@@ -208,14 +210,18 @@ int64_t ct_byte_tiles_size(int64_t rows, int64_t depth) {
   return ctorch::kernels().byteTilesSize(rows, depth);
 }
 
-void ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
-                         float *scales, float *sums) {
-  ctorch::kernels().packBytePanels(weight, rows, depth, values, scales, sums);
+int ct_pack_byte_panels(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                        float *scales, float *sums) {
+  return ctorch::catching([&] {
+    ctorch::kernels().packBytePanels(weight, rows, depth, values, scales, sums);
+  });
 }
 
-void ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
-                        float *scales, float *sums) {
-  ctorch::kernels().packByteTiles(weight, rows, depth, values, scales, sums);
+int ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t *values,
+                       float *scales, float *sums) {
+  return ctorch::catching([&] {
+    ctorch::kernels().packByteTiles(weight, rows, depth, values, scales, sums);
+  });
 }
 
 int ct_mix_rows(const CTRowMix *mix) {

@@ -95,23 +95,22 @@ static void packPanelsOfColumns(const MatrixPacking &m) {
   parallelFor((m.depth + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
     int64_t end = std::min(m.depth, (i + 1) * kRowsAtOnce);
     for (int64_t row = i * kRowsAtOnce; row < end; row += Lanes::kGroup) {
-      if constexpr (isStrassen<Lanes>) {
-        auto at = [&](int64_t r, int64_t c) -> Vec {
-          return r < m.rows && c < m.columns ? loadScaled(m, r, c) : splat(0);
+      float *target = m.packed + row / Lanes::kGroup * kPanel;
+      for (int64_t c = 0; c < m.columns; c += Lanes::kGroup * kPanel) {
+        auto at = [&](int64_t below, int64_t panel) {
+          bool isThere = row + below < m.rows && c + panel * kPanel < m.columns;
+          return isThere ? loadScaled<Wide>(m, row + below, c + panel * kPanel) : splat<Wide>(0);
         };
-        float *target = m.packed + row / 2 * kPanel;
-        for (int64_t c = 0; c < m.columns; c += 2 * kPanel, target += kSums * half) {
-          for (int64_t place = 0; place < kPanel; place += kWidth) {
-            int64_t left = c + place, right = left + kPanel;
-            Vec of[kSums];
-            sumsOfColumns(at(row, left), at(row, right), at(row + 1, left), at(row + 1, right), of);
-            for (int s = 0; s < kSums; ++s) store(target + s * half + place, of[s]);
+        if constexpr (isStrassen<Lanes>) {
+          Wide of[kSums];
+          sumsOfColumns(at(0, 0), at(0, 1), at(1, 0), at(1, 1), of);
+          for (Wide sum : of) {
+            store(target, sum);
+            target += half;
           }
-        }
-      } else {
-        float *target = m.packed + row * kPanel;
-        for (int64_t c = 0; c < m.columns; c += kPanel, target += m.depth * kPanel) {
-          store(target, row < m.rows ? loadScaled<Wide>(m, row, c) : splat<Wide>(0));
+        } else {
+          store(target, at(0, 0));
+          target += m.depth * kPanel;
         }
       }
     }
@@ -125,18 +124,18 @@ INLINE void packTiles(int64_t rows, int64_t lanes, float *packed, Pack pack) {
   constexpr int64_t kGroup = Lanes::kGroup;
   int64_t count = tileCount(rows, kGroup), half = tileStride(halfOf(lanes)), size = lanes * kTileRows;
   parallelParts(count / kGroup, 8, [&](int64_t begin, int64_t end) {
-    float *apart = Scratch::ofThread().floats(6, 2 * lanes * kUnsummed + kWidth);
+    auto apart = [&] { return Scratch::ofThread().floats(6, 2 * lanes * kUnsummed + kWidth); };
     for (int64_t i = begin * kGroup; i < end * kGroup; ++i) {
       int64_t first = tileStart(rows, count, i, kGroup);
       int64_t height = tileStart(rows, count, i + 1, kGroup) - first;
       if constexpr (isStrassen<Lanes>) {
-        float *single = apart + i % 2 * lanes * kUnsummed;
+        float *pair = apart(), *single = pair + i % 2 * lanes * kUnsummed;
         pack(first, height, single);
-        if (i % 2 == 1) sumTiles(apart, single, lanes, packed + i / 2 * kSums * half, half);
+        if (i % 2 == 1) sumTiles(pair, single, lanes, packed + i / 2 * kSums * half, half);
       } else if (i + 1 == end && end < count) {
-        // What is written beyond this tile's end is another thread's.
-        pack(first, height, apart);
-        std::copy_n(apart, size, packed + i * size);
+        // Behind this tile's end begins another thread's.
+        pack(first, height, apart());
+        std::copy_n(apart(), size, packed + i * size);
       } else {
         pack(first, height, packed + i * size);
       }

@@ -9,7 +9,7 @@ namespace ctorch {
 
 /// At most so many tensors are added, of so many dimensions.
 constexpr int kMostTerms = CT_MOST_TERMS, kMostDimensions = 8;
-/// Copies of numbers that lie further apart are made in another order.
+/// Numbers that lie further apart are copied by libtorch, which goes by the order in which they lie.
 constexpr int64_t kMostStride = 8;
 
 /// Dimensions of several tensors, outermost first; neighbours that every tensor walks with one stride are

@@ -137,7 +137,8 @@ extension PlanGraph {
     }
   }
 
-  /// Whether the step reads [B, C, H, W] as it lies, not another view of it.
+  /// Whether the step reads [B, C, H, W] as it lies, not another view of it. How its own results are read
+  /// is not asked.
   private func readsMap(at index: Int) -> Bool {
     guard case .call(let call)? = steps[index] else { return true }
     return !call.mayShareMemory

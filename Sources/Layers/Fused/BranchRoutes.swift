@@ -14,8 +14,8 @@ package final class BranchRoutes: Sendable {
     /// One of libtorch's operators after the other.
     case layers
 
-    /// Which share of another's time this one may take to be chosen: kernels take the least memory, layers
-    /// the most, and who takes more must be faster by more than a moment's noise.
+    /// Which share of another's time this one may take to be chosen. Kernels take the least memory: Strassen's
+    /// products, which take a little more, must be a little faster, and layers, which take twice as much, much.
     fileprivate var share: Double {
       switch self {
       case .kernels: 1

@@ -97,11 +97,11 @@ package struct PackedWeight: Sendable {
   private typealias Size = (Int64, Int64) -> Int64
   private typealias Pack = (
     UnsafePointer<Float>?, Int64, Int64, UnsafeMutablePointer<Float>?
-  ) -> Void
+  ) -> Int32
   private typealias PackBytes = (
     UnsafePointer<Float>?, Int64, Int64, UnsafeMutablePointer<Int8>?, UnsafeMutablePointer<Float>?,
     UnsafeMutablePointer<Float>?
-  ) -> Void
+  ) -> Int32
 
   /// The functions of one format: how much memory a weight takes, and what writes it.
   private enum Packing {
@@ -115,21 +115,23 @@ package struct PackedWeight: Sendable {
     self.bias = bias?.to(.float32).contiguous()
     self.format = format
     let (rows, depth) = (Int64(rows), Int64(depth))
+    let status: Int32
     switch packing {
     case .floats(let size, let pack):
       let floats = Tensor.empty([Int(size(rows, depth))])
-      pack(weight.floats, rows, depth, floats.mutableFloats)
+      status = pack(weight.floats, rows, depth, floats.mutableFloats)
       (self.floats, bytes) = (floats, nil)
     case .bytes(let size, let pack, let scaleCount):
       let group = Int(ct_byte_group())
       let bytes = Bytes(
         values: .empty([Int(size(rows, depth))], dtype: .int8), scales: .empty([scaleCount]),
         sums: .empty([scaleCount * ((self.depth + group - 1) / group)]))
-      pack(
+      status = pack(
         weight.floats, rows, depth, bytes.values.mutableBytes, bytes.scales.mutableFloats,
         bytes.sums.mutableFloats)
       (floats, self.bytes) = (nil, bytes)
     }
+    Engine.check(status, "packing of \(weight)")
   }
 
   /// The weight for a kernel, in one of the forms.
