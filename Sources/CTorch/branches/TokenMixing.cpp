@@ -96,7 +96,7 @@ struct TokenMixing {
     Tensor sums = parts.sum(0), dGain = sums[0], dShift = sums[1], dScale;
     if (scale.defined()) {
       dScale = norm.gain.defined() ? dGain * norm.gain + dShift * norm.shift : dGain.clone();
-      if (b2.defined()) dScale += at::matmul(b2, branch).sum(0);
+      if (b2.defined()) dScale += at::matmul(b2, branch.sum(0));
       dGain = dGain * scale;
       dShift = dShift * scale;
     }
