@@ -70,8 +70,7 @@ import Torch
   }
 
   @Test func nothingLeaks() {
-    let before = Engine.liveTensorCount
-    for _ in 0..<10 {
+    func differentiate() {
       let x = Tensor.normal([4, 4], generator: Generator(seed: 1))
       x.setRequiresGradient(true)
       let y = customFunction([x]) { inputs in
@@ -80,7 +79,13 @@ import Torch
       }
       _ = gradients(of: [y[0].sum()], withRespectTo: [x])
     }
-    #expect(Engine.liveTensorCount == before)
+    // Other tests' loaders make tensors on threads of their own; a leak shows every time.
+    let isTight = (0..<20).contains { _ in
+      let before = Engine.liveTensorCount
+      differentiate()
+      return Engine.liveTensorCount == before
+    }
+    #expect(isTight)
   }
 }
 
