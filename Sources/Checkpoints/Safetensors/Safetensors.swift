@@ -22,6 +22,7 @@ public struct Safetensors: TensorArchive {
   public var path: String { file.path }
   /// All tensors, in the file's order.
   public var names: [String] { header.names }
+  /// What the header says of the file besides its tensors (`__metadata__`); empty where it says nothing.
   public var metadata: [String: String] { header.metadata }
 
   /// As the header tells it.

@@ -11,7 +11,9 @@ public struct Augmentation: Codable, Hashable, Sendable {
   public var padding = 0
   /// Probability of exchanging left and right.
   public var horizontalFlip = 0.0
+  /// Random brightness, contrast, saturation and hue; nil for none.
   public var colorJitter: ColorJitter?
+  /// Some operations at random, of one strength; nil for none.
   public var randAugment: RandAugment?
   /// Probability of filling a random rectangle with noise.
   public var randomErasing = 0.0
@@ -81,9 +83,13 @@ public struct RandomResizedCrop: Codable, Hashable, Sendable {
 /// Random factors in `1 - amount ... 1 + amount` (hue: a turn in `-amount ... amount` of the circle),
 /// applied in random order.
 public struct ColorJitter: Codable, Hashable, Sendable {
+  /// The amount for brightness, 0 for none.
   public var brightness: Double
+  /// The amount for contrast, 0 for none.
   public var contrast: Double
+  /// The amount for saturation, 0 for none.
   public var saturation: Double
+  /// The amount for hue, 0 for none, at most 0.5.
   public var hue: Double
 
   public init(

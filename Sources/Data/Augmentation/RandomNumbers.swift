@@ -22,6 +22,7 @@ public struct RandomNumbers: RandomNumberGenerator, Hashable, Sendable {
     }
   }
 
+  /// The next number, any of 64 bits.
   public mutating func next() -> UInt64 {
     state &+= increment
     return mixed(state)

@@ -106,9 +106,8 @@ extension PlanGraph {
       let (patches, tokens) = (unusedNumber(), unusedNumber() + 1)
       let (height, width) = (to[2] * kernel[0], to[3] * kernel[1])
       let matrix = weight.reshaped([to[1], -1])
-      let (depth, layer) = (
-        matrix.shape[1], PlannedLayer(weight: matrix, bias: call.constant(2))
-      )
+      let (depth, bias) = (matrix.shape[1], call.constant(2))
+      let layer = PlannedLayer(weight: matrix, bias: bias)
       let gathered = isMap ? [to[0], depth, to[2], to[3]] : [to[0], to[2], to[3], depth]
       let gather: @Sendable ([Tensor]) -> [Tensor] = { inputs in
         let parts = inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
@@ -120,13 +119,13 @@ extension PlanGraph {
       if isMap {
         let columns = ColumnStep(
           x: patches, layer: layer, output: output, channels: to[2] * to[3],
-          origin: WeightOrigin("maps of patches", weight, call.constant(2)))
+          origin: WeightOrigin("maps of patches", weight, bias))
         replace(index, with: [gatherStep, .columns(columns)], made: [patches: gathered])
         index += 1
       } else {
         let rows = RowStep(
           x: patches, layer: layer, output: tokens,
-          origin: WeightOrigin("patches", weight, call.constant(2)))
+          origin: WeightOrigin("patches", weight, bias))
         let view = OperatorRecording.Call.custom(
           { [$0[0].permuted([0, 3, 1, 2])] }, [tokens], output, to, isView: true)
         replace(
