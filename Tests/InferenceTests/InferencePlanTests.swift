@@ -304,6 +304,81 @@ import Torch
     }
   }
 
+  /// By every route, with what stands around them; sides that the stride divides and that it does not. The last
+  /// ones do not divide a map's sides by their stride, and stay what they are.
+  @Test(arguments: ["fused", "strassen", "turned", "turned-strassen", "split"])
+  func convolutionsOfAllKinds(_ route: String) {
+    let generator = Generator(seed: 17)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let kinds: [(kernel: (Int, Int), stride: (Int, Int), padding: (Int, Int), isFused: Bool)] = [
+      ((3, 3), (1, 1), (1, 1), true), ((3, 3), (2, 2), (1, 1), true),
+      ((7, 7), (2, 2), (3, 3), true), ((5, 5), (3, 3), (2, 2), true),
+      ((1, 1), (2, 2), (0, 0), true), ((1, 3), (1, 2), (0, 1), true),
+      ((2, 2), (1, 1), (0, 0), false), ((3, 3), (2, 2), (2, 2), false),
+    ]
+    let (bias, points, variance) = (normal([6]), normal([6, 6, 1, 1]), normal([6]).abs() + 0.1)
+    for kind in kinds {
+      let weight = normal([6, 4, kind.kernel.0, kind.kernel.1]) * 0.3
+      let run: @Sendable (Tensor) -> Tensor = { x in
+        let y = x.convolution(weight, bias, stride: kind.stride, padding: kind.padding)
+          .batchNorm(
+            bias, bias, runningMean: bias, runningVariance: variance, momentum: nil, epsilon: 1e-3)
+        return (y.relu().convolution(points) + y).relu()
+      }
+      for side in [(12, 8), (13, 7)] {
+        let plan = InferencePlan(routes: RouteTable(path: nil, always: route), run)
+        for count in [1, 2, 2] {
+          let x = normal([count, 4, side.0, side.1])
+          #expect(difference(plan(x), run(x)) < 1e-5, "\(kind) of \(side)")
+        }
+        #expect(plan.kernels(for: [1, 4, side.0, side.1])?.count == (kind.isFused ? 2 : 1))
+      }
+    }
+  }
+
+  /// What a layer multiplies of a map's numbers is known where bytes are calibrated.
+  @Test func convolutionsAreCalibrated() throws {
+    let generator = Generator(seed: 18)
+    let weight = Tensor.normal([8, 4, 3, 3], generator: generator)
+    let run: @Sendable (Tensor) -> Tensor = { x in
+      x.convolution(weight, stride: (2, 2), padding: (1, 1)).relu()
+    }
+    let x = Tensor.normal([2, 4, 30, 29], generator: generator)
+    let calibration = try Calibration(of: [x], run)
+    #expect(calibration.steps.map(\.sizes) == ["36 tokens of 225, under 3x3, 8 relu"])
+    #expect(calibration.steps.allSatisfy { $0.products == .bytes })
+    let plan = try InferencePlan(calibration: calibration, for: x, run)
+    #expect((plan(x) - run(x)).norm().item < 0.03 * run(x).norm().item)
+  }
+
+  /// Windows over maps and attention, with the activation and the mask that belong to them.
+  @Test func windowsAndAttention() {
+    let generator = Generator(seed: 19)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let (weight, bias, mask) = (normal([6, 1, 3, 3]), normal([6]), normal([3, 20, 20]))
+    let functions: [(maps: Int, run: @Sendable (Tensor) -> Tensor)] = [
+      (1, { x in x.convolution(weight, bias, padding: (1, 1), groups: 6).silu() }),
+      (1, { x in x.convolution(weight, stride: (2, 2), padding: (1, 1), groups: 6) }),
+      (1, { x in x.relu().maxPooled(3, stride: 2, padding: 1) }),
+      (2, { x in x.maxPooled(2, stride: 1).convolution(weight, groups: 6).gelu() }),
+      (
+        0,
+        { x in
+          let tokens = x.reshaped([x.shape[0], 3, 20, 8])
+          return tokens.attention(tokens.relu(), tokens, mask: mask) + tokens
+        }
+      ),
+    ]
+    for (index, (maps, run)) in functions.enumerated() {
+      let plan = InferencePlan(routes: RouteTable(path: nil), run)
+      for count in [1, 2, 2] {
+        let x = normal([count, 6, 10, 8])
+        #expect(difference(plan(x), run(x)) < 1e-5, "\(index)")
+        #expect(plan.maps(for: x.shape) == maps, "\(index)")
+      }
+    }
+  }
+
   /// A norm of whole maps goes into the layer that reads it, with what stands between; what several read, or no
   /// layer, is a step of its own.
   @Test func normsOfMaps() {

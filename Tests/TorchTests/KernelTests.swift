@@ -183,13 +183,13 @@ import Torch
 
   /// Norm, affine, activation and a move by rows of different length, on maps whose positions fill no
   /// panel, one (half) or several.
-  @Test(arguments: [ColumnMix.Axis.height, .width], [(5, 7), (1, 3), (2, 4), (7, 7), (9, 20)])
-  func tokenMixingMovesMaps(_ axis: ColumnMix.Axis, _ side: (height: Int, width: Int)) {
+  @Test(arguments: [MapMoves.Axis.height, .width], [(5, 7), (1, 3), (2, 4), (7, 7), (9, 20)])
+  func tokenMixingMovesMaps(_ axis: MapMoves.Axis, _ side: (height: Int, width: Int)) {
     for (format, isTurned) in Self.columnForms { expectMoves(axis, side, format, isTurned) }
   }
 
   private func expectMoves(
-    _ axis: ColumnMix.Axis, _ side: (height: Int, width: Int), _ format: PackedWeight.Format,
+    _ axis: MapMoves.Axis, _ side: (height: Int, width: Int), _ format: PackedWeight.Format,
     _ isTurned: Bool
   ) {
     let offsets = [-3, -1, 0, 1, 2, 25, -25, 2, 0]
@@ -199,7 +199,7 @@ import Torch
     var entry = ColumnMix.Entry()
     entry.affine = (scale, shift)
     entry.activation = .gelu
-    entry.moves = (axis, offsets)
+    entry.moves = MapMoves(along: axis, by: offsets)
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
       weight: weight, bias: bias, activation: .identity, resultScale: nil, format: format,
@@ -217,6 +217,109 @@ import Torch
     }
     let expected = moved.flattened(from: 2).rowLinear(weight, bias).reshaped(y.shape)
     #expect(difference(y, expected) < 2e-5)
+  }
+
+  /// A convolution, what follows it, and a residual, on maps whose positions fill no panel, one or several; what lies
+  /// behind the map's ends is not read, nor added where it is no number.
+  @Test(arguments: [(3, 3), (1, 5), (7, 7), (4, 2)], [(1, 1), (5, 7), (7, 7), (2, 30), (20, 9)])
+  func convolutions(
+    _ kernel: (height: Int, width: Int), _ side: (height: Int, width: Int)
+  ) {
+    let channels = 5, padding = (height: kernel.height / 2, width: kernel.width / 2)
+    let weight = normal([9, channels, kernel.height, kernel.width], scale: 0.3)
+    let bias = normal([9])
+    let whole = Tensor.full([2, channels + 2, side.height, side.width], .nan)
+    let x = whole.narrowed(1, 1..<channels + 1)
+    x.copyInPlace(normal(x.shape))
+    let z = x.contiguous().convolution(
+      weight, bias, padding: (padding.height, padding.width)
+    ).narrowed(2, 0..<side.height).narrowed(3, 0..<side.width)
+    let residual = normal(z.shape)
+    let expected = (z.gelu() + residual).relu()
+    var entry = ColumnMix.Entry()
+    entry.moves = MapMoves(kernel: kernel, stride: (1, 1), padding: padding, channels: channels)
+    for (format, isTurned) in Self.columnForms {
+      let mix = ColumnMix(
+        normalization: .none, affine: nil, entry: entry, hidden: nil,
+        weight: weight.reshaped([9, -1]), bias: bias, activation: .gelu, resultScale: nil,
+        sumActivation: .relu, format: format, isTurned: isTurned)
+      let y = Tensor.full(z.shape, .nan)
+      mix(x, gate: nil, residual: residual, into: y)
+      #expect(difference(y, expected) < 1e-5, "\(format) \(isTurned)")
+    }
+  }
+
+  /// Depthwise convolutions and largest numbers, of maps from one position to several registers wide.
+  @Test(arguments: [1, 2, 3], [(1, 1), (3, 3), (5, 5), (2, 4)])
+  func windowsOfMaps(stride: Int, _ window: (height: Int, width: Int)) {
+    let (weight, bias) = (normal([7, 1, window.height, window.width]), normal([7]))
+    let padding = (top: window.height / 2, left: window.width / 2)
+    for side in [[1, 1], [7, 7], [3, 14], [14, 9], [40, 56], [9, 33]]
+    where side[0] + 2 * padding.top >= window.height && side[1] + 2 * padding.left >= window.width {
+      let whole = Tensor.full([3, 9] + side, .nan)
+      let x = whole.narrowed(1, 1..<8)
+      x.copyInPlace(normal(x.shape))
+      let sums = x.contiguous().convolution(
+        weight, bias, stride: (stride, stride), padding: (padding.top, padding.left), groups: 7)
+      for (content, expected) in [
+        (MapWindows.Content.sum(weight: weight, bias: bias), sums.silu()),
+        (.sum(weight: weight, bias: nil), (sums - bias.reshaped([7, 1, 1])).silu()),
+      ] {
+        let y = Tensor.full(sums.shape, .nan)
+        MapWindows(
+          content, window: window, stride: stride, padding: padding, activation: .silu
+        )(x, into: y)
+        #expect(difference(y, expected) < 1e-5, "\(side)")
+      }
+      guard window.height == window.width else { continue }
+      let expected = x.contiguous().maxPooled(window.height, stride: stride, padding: padding.top)
+      let y = Tensor.full(expected.shape, .nan)
+      MapWindows(.maximum, window: window, stride: stride, padding: padding)(x, into: y)
+      #expect(difference(y, expected) == 0, "\(side)")
+    }
+  }
+
+  @Test func largestNumberIsNoneWhereOneIsNone() {
+    let x = normal([1, 1, 6, 6])
+    x.narrowed(2, 2..<3).narrowed(3, 3..<4).fillInPlace(.nan)
+    let y = Tensor.zeros([1, 1, 3, 3])
+    MapWindows(.maximum, window: (3, 3), stride: 2, padding: (1, 1))(x, into: y)
+    #expect(
+      y.isFinite().array(of: Bool.self)
+        == [true, true, true, true, false, false, true, true, true])
+  }
+
+  /// Queries, keys, and numbers of each in a head; with scores of any size, and where some keys do not count.
+  @Test(arguments: [(1, 1, 1), (49, 49, 32), (197, 197, 64), (5, 70, 7), (18, 3, 33)])
+  func attention(_ size: (queries: Int, keys: Int, width: Int)) {
+    let heads = 3, width = heads * size.width
+    func split(_ x: Tensor) -> Tensor {
+      x.reshaped([2, x.shape[1], heads, size.width]).transposed(1, 2)
+    }
+    let q = split(normal([2, size.queries, width], scale: 5))
+    let both = normal([2, size.keys, 2 * width])
+    let k = split(both.narrowed(2, 0..<width)), v = split(both.narrowed(2, width..<2 * width))
+    let some = normal([2, 1, size.queries, size.keys], scale: 3)
+    some.narrowed(3, 0..<size.keys / 2).fillInPlace(-.infinity)
+    for mask in [nil, normal([heads, size.queries, size.keys], scale: 3), some] {
+      let y = FusedAttention(bias: mask)(q, k, v)
+      let exact = q.to(.float64).attention(
+        k.to(.float64), v.to(.float64), mask: mask?.to(.float64))
+      #expect(difference(y.to(.float64), exact) < 5e-6)
+      #expect(y.transposed(1, 2).isContiguous)
+    }
+    // What the kernel does not read.
+    let turned = v.transposed(2, 3).contiguous().transposed(2, 3)
+    #expect(
+      difference(FusedAttention(bias: some)(q, k, turned), q.attention(k, v, mask: some)) < 1e-5)
+  }
+
+  /// A query's scores that are none make its results none, and no others.
+  @Test func attentionToWhatIsNoNumber() {
+    let (q, k, v) = (normal([1, 1, 20, 8]), normal([1, 1, 20, 8]), normal([1, 1, 20, 4]))
+    q.narrowed(2, 17..<18).fillInPlace(.nan)
+    let isNumber = FusedAttention(bias: nil)(q, k, v).isFinite().array(of: Bool.self)
+    #expect(isNumber == (0..<80).map { $0 / 4 != 17 })
   }
 
   /// Strassen's sums cost about a bit, one level deep.

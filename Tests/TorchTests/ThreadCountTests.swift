@@ -76,7 +76,7 @@ import Torch
     var entry = ColumnMix.Entry()
     entry.affine = (normal([40]), normal([40]))
     entry.activation = .gelu
-    entry.moves = (.width, (0..<40).map { $0 % 5 - 2 })
+    entry.moves = MapMoves(along: .width, by: (0..<40).map { $0 % 5 - 2 })
     let mix = ColumnMix(
       normalization: .matrices(epsilon: 1e-5), affine: nil, entry: entry, hidden: nil,
       weight: normal([120, 40]), bias: nil, activation: .identity, resultScale: nil,
@@ -89,6 +89,50 @@ import Torch
         return y.array(of: Float.self)
       }
       expectSame(results, "\(batch) maps")
+    }
+  }
+
+  @Test(arguments: columnForms)
+  func convolutions(_ form: (format: PackedWeight.Format, isTurned: Bool)) {
+    var entry = ColumnMix.Entry()
+    entry.moves = MapMoves(kernel: (3, 3), stride: (1, 1), padding: (1, 1), channels: 12)
+    let mix = ColumnMix(
+      normalization: .none, affine: nil, entry: entry, hidden: nil, weight: normal([50, 108]),
+      bias: nil, activation: .relu, resultScale: nil, format: form.format, isTurned: form.isTurned)
+    for batch in [1, 3] {
+      let x = normal([batch, 12, 9, 7])
+      let results = onThreads {
+        let y = Tensor.full([batch, 50, 9, 7], .nan)
+        mix(x, gate: nil, residual: nil, into: y)
+        return y.array(of: Float.self)
+      }
+      expectSame(results, "\(batch) maps")
+    }
+  }
+
+  /// Short rows are written beyond their ends, where another thread may be.
+  @Test(arguments: [(7, 7), (5, 3), (20, 18)])
+  func windowsOfMaps(height: Int, width: Int) {
+    let windows = MapWindows(
+      .sum(weight: normal([31, 1, 3, 3]), bias: normal([31])), window: (3, 3), stride: 1,
+      padding: (1, 1), activation: .silu)
+    for batch in [1, 3] {
+      let x = normal([batch, 31, height, width])
+      let results = onThreads {
+        let y = Tensor.full(x.shape, .nan)
+        windows(x, into: y)
+        return y.array(of: Float.self)
+      }
+      expectSame(results, "\(batch) maps")
+    }
+  }
+
+  @Test func attention() {
+    let attention = FusedAttention(bias: normal([3, 50, 60]))
+    for batch in [1, 2, 9] {
+      let (q, k) = (normal([batch, 3, 50, 16]), normal([batch, 3, 60, 16]))
+      let v = normal([batch, 3, 60, 20])
+      expectSame(onThreads { attention(q, k, v).array(of: Float.self) }, "\(batch) samples")
     }
   }
 

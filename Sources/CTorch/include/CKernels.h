@@ -1,5 +1,5 @@
 // The fused kernels of all-MLP networks on the CPU, in float32: linear layers over the channels or the
-// tokens, with what stands before and after them, and norms of maps.
+// tokens, with what stands before and after them, convolutions, and norms and windows of maps.
 //
 // Weights are packed once, for the processor that runs. All memory is the caller's; after the first
 // call with some sizes nothing is allocated. Strides count floats; the last dimension is contiguous.
@@ -62,23 +62,37 @@ typedef struct {
 /// What is normalised to zero mean and unit variance.
 typedef enum { CT_NO_NORM, CT_ROW_NORM, CT_MATRIX_NORM } CTNormalization;
 
-/// Token mixing: `y = activation(W f(x) + bias) * resultScale * gate + residual` for each matrix of a
-/// batch, where f is the normalisation of each row or of the whole matrix (if asked for), then
-/// `* scale + shift` for each channel, `* tokenScale + tokenShift` for each token, the
-/// `inputActivation`, a move of each row by its own of the `offsets`, and, if `hidden` > 0,
-/// `hiddenActivation(hiddenWeight . + hiddenBias)`.
+/// How far rows of a map, whose positions are the channels, move: channel c becomes that at c - offset.
+/// `across` of these positions are along a line of the map. Zeros come in from beyond its edges.
+typedef struct {
+  int32_t offset, across;
+} CTMove;
+
+/// One of the rows that are multiplied: a row of x, and which of the moves it makes.
+typedef struct {
+  int32_t row, move;
+} CTMovedRow;
+
+/// So many moves at most are made of one map.
+#define CT_MOST_MOVES 64
+
+/// Token mixing: `y = sumActivation(activation(W f(x) + bias) * resultScale * gate + residual)` for each
+/// matrix of a batch, where f is the normalisation of each row or of the whole matrix (if asked for), then
+/// `* scale + shift` for each channel, `* tokenScale + tokenShift` for each row, the `inputActivation`, the
+/// `movedRows` of that as tokens, and, if `hidden` > 0, `hiddenActivation(hiddenWeight . + hiddenBias)`.
+/// A convolution is that of a row for each channel of the map and position of the kernel.
 typedef struct {
   int64_t batch, tokens, channels, hidden, rows;
-  const float *x;             // [batch, tokens, channels]
+  const float *x;             // [batch, tokens (where rows move, mapRows), channels]
   int64_t xBatchStride, xStride;
   CTNormalization normalization;
   float epsilon;
   const float *scale, *shift; // [channels], both or neither
-  const float *tokenScale, *tokenShift;  // [tokens], both or neither
+  const float *tokenScale, *tokenShift;  // for each row of x, both or neither
   CTActivation inputActivation;
-  const int32_t *offsets;     // [tokens] or null: channel c becomes that at c - offset, or 0 if there
-  int64_t mapWidth;           // is none; where this is not 0, within each `mapWidth` channels; not
-                              // together with scale and shift
+  const CTMovedRow *movedRows;  // [tokens] or null; not together with scale and shift
+  const CTMove *moves;          // [moveCount]
+  int64_t moveCount, mapRows, mapWidth;  // mapWidth: the length of a map's lines
   const float *hiddenWeight;  // packed by ct_pack_tiles, [hidden, tokens]
   const float *hiddenBias;    // [hidden]
   CTByteWeight hiddenBytes;   // in the place of hiddenWeight where its values are not null
@@ -96,6 +110,7 @@ typedef struct {
   int64_t gateBatchStride, gateStride;
   const float *residual;      // [batch, rows, channels] or null; may be y
   int64_t residualBatchStride, residualStride;
+  CTActivation sumActivation;
   float *y;                   // [batch, rows, channels]; not x
   int64_t yBatchStride, yStride;
   // What training needs besides; each may be null.
@@ -117,6 +132,21 @@ typedef struct {
   CTActivation activation;
   float *y;                     // without gaps; not x
 } CTMapNorm;
+
+/// For each channel of maps [maps, channels, height, width] by itself, what a window says that moves over it by
+/// `stride` at a time: `y = activation(sum of weight * x + bias)`, or without a weight the largest number.
+typedef struct {
+  int64_t maps, channels, height, width;
+  const float *x;
+  int64_t xMapStride, xStride;  // from a map, and from a channel, to the next
+  int64_t windowHeight, windowWidth, stride;
+  int64_t top, left;            // how far the first window reaches out of the map, where nothing counts
+  const float *weight;          // [channels, windowHeight, windowWidth] or null
+  const float *bias;            // [channels] or null
+  CTActivation activation;
+  int64_t rows, columns;        // of windows
+  float *y;                     // [maps, channels, rows, columns]; not x
+} CTMapWindows;
 
 /// The kind of processor that the kernels are for: "avx2".
 const char *ct_kernel_name(void);
@@ -165,8 +195,9 @@ int ct_pack_byte_tiles(const float *weight, int64_t rows, int64_t depth, int8_t 
 int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
 int ct_normalize_maps(const CTMapNorm *norm);
+int ct_window_maps(const CTMapWindows *windows);
 
-// MARK: Sums
+// MARK: Sums and attention
 //
 // Of tensors on the CPU in float32, permuted as they may be; what has no stride of 1 in its last dimension,
 // and all else, is left to libtorch's operators. Without gradients. 0, or -1 with `ct_last_error`.
@@ -181,6 +212,10 @@ int ct_sum_of_means(const CTTensor *x, int32_t terms, const int64_t *dimensions,
                     int32_t keepsDimensions, CTTensor *y);
 /// The elements of `x` in row-major order; in its memory where they lie so.
 int ct_reshape(CTTensor x, const int64_t *shape, int32_t rank, CTTensor *y);
+
+/// `y = softmax(q k^T / sqrt(D) + bias) v` for each head: q [B, H, Q, D], k [B, H, K, D], v [B, H, K, E]; the
+/// bias, or null, broadcasts turned around to [B, H, K, Q]. y lies as [B, Q, H, E].
+int ct_attention(CTTensor q, CTTensor k, CTTensor v, CTTensor bias, CTTensor *y);
 
 // MARK: Residual branches with gradients
 //

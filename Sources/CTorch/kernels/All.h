@@ -15,6 +15,8 @@
 #include "MixColumns.h"
 #include "WeightedSum.h"
 #include "ReducedSum.h"
+#include "MapWindows.h"
+#include "Attention.h"
 #include "RowGradients.h"
 #include "ColumnGradients.h"
 #include "WeightGradients.h"
@@ -48,6 +50,8 @@ static const Kernels kernels = {
     mixRows,
     mixColumns,
     normalizeMaps,
+    windowMaps,
+    attend,
     weightedSum,
     reducedSum,
     rowGradients,

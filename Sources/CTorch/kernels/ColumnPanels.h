@@ -1,76 +1,109 @@
 // What token mixing multiplies: columns, which are normalised, scaled, activated and moved on the way.
 // No include guard: included once for each kind of processor, after Product.h.
 
-/// Reads as many columns as a vector V has, of rows that each move along a map by an offset of their own: the
-/// columns are the map's positions, and zeros come in from beyond its edges.
+/// Rows of the matrix `x`, as many columns of them as a vector V has, from `column` on; any numbers where there
+/// are no more.
+template <typename V>
+class PlainColumns {
+ public:
+  PlainColumns(const CTColumnMix &mix, const float *x, int64_t column)
+      : x_(x + column), stride_(mix.xStride), count_(mix.channels - column) {}
+
+  INLINE_MEMBER int64_t row(int64_t s) const { return s; }
+
+  INLINE_MEMBER V read(int64_t s) const {
+    const float *p = x_ + s * stride_;
+    fetchNext(p);
+    return loadUpTo<V>(p, count_);
+  }
+
+  INLINE_MEMBER V cut(int64_t, V v) const { return v; }
+
+  /// Brings what the next columns will read: it lies too far away for the processor to see it coming.
+  INLINE_MEMBER static void fetchNext(const float *p) {
+    for (int64_t c = 0; c < kCount; c += 16) __builtin_prefetch(p + kCount + c, 0, 2);
+  }
+
+ private:
+  static constexpr int64_t kCount = sizeof(V) / sizeof(float);
+
+  const float *x_;
+  const int64_t stride_, count_;
+};
+
+/// The same of the rows of a map as they move.
 template <typename V>
 class MovedColumns {
  public:
-  MovedColumns(const CTColumnMix &mix, int64_t column)
-      : mix_(mix), column_(column), length_(mix.mapWidth > 0 ? mix.mapWidth : mix.channels) {
-    int32_t positions[kCount];
-    for (int i = 0; i < kCount; ++i) positions[i] = static_cast<int32_t>((column + i) % length_);
-    __builtin_memcpy(&positions_, positions, sizeof positions_);
+  MovedColumns(const CTColumnMix &mix, const float *x, int64_t column)
+      : mix_(mix), x_(x), column_(column), size_((mix.mapRows - 1) * mix.xStride + mix.channels) {
+    int32_t numbers[kCount], places[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      numbers[i] = static_cast<int32_t>(column + i);
+      places[i] = static_cast<int32_t>((column + i) % mix.mapWidth);
+    }
+    Ints positions, along;
+    __builtin_memcpy(&positions, numbers, sizeof positions);
+    __builtin_memcpy(&along, places, sizeof along);
+    for (int64_t i = 0; i < mix.moveCount; ++i) {
+      Ints from = positions - mix.moves[i].offset, place = along - mix.moves[i].across;
+      isInside_[i] = (from >= 0) & (from < static_cast<int32_t>(mix.channels)) & (place >= 0) &
+                     (place < static_cast<int32_t>(mix.mapWidth));
+    }
   }
 
-  /// What comes to the columns in row `s` of `x`; any numbers where that is nothing.
-  INLINE_MEMBER V read(const float *x, int64_t s) {
-    int32_t offset = mix_.offsets[s];
-    if (offset != offset_) {
-      offset_ = offset;
-      auto from = positions_ - offset;
-      isInside_ = (from >= 0) & (from < static_cast<int32_t>(length_));
+  INLINE_MEMBER int64_t row(int64_t s) const { return mix_.movedRows[s].row; }
+
+  /// Any numbers also for what comes from beyond an edge.
+  INLINE_MEMBER V read(int64_t s) const {
+    const CTMovedRow &row = mix_.movedRows[s];
+    int64_t first = row.row * mix_.xStride + column_ - mix_.moves[row.move].offset;
+    if (first >= 0 && first + kCount <= size_) {
+      PlainColumns<V>::fetchNext(x_ + first);
+      return load<V>(x_ + first);
     }
-    const float *row = x + s * mix_.xStride;
-    int64_t first = column_ - offset;
-    if (first >= 0 && first + kCount <= mix_.channels) return load<V>(row + first);
     float numbers[kCount] = {};
-    for (int i = 0; i < kCount; ++i) {
-      if (first + i >= 0 && first + i < mix_.channels) numbers[i] = row[first + i];
+    for (int64_t i = std::max<int64_t>(0, -first); i < std::min(kCount, size_ - first); ++i) {
+      numbers[i] = x_[first + i];
     }
     return load<V>(numbers);
   }
 
-  /// Zeros for what came from beyond an edge in the row that was read last.
-  INLINE_MEMBER V cut(V v) const { return isInside_ ? v : splat<V>(0); }
+  /// Zeros in their place.
+  INLINE_MEMBER V cut(int64_t s, V v) const { return bits(bits(v) & isInside_[mix_.movedRows[s].move]); }
 
  private:
-  static constexpr int kCount = sizeof(V) / sizeof(float);
+  static constexpr int64_t kCount = sizeof(V) / sizeof(float);
+  typedef decltype(bits(V())) Ints;
 
   const CTColumnMix &mix_;
-  const int64_t column_, length_;
-  int32_t offset_ = INT32_MAX;
-  decltype(bits(V())) positions_, isInside_;
+  const float *x_;
+  const int64_t column_, size_;
+  Ints isInside_[CT_MOST_MOVES];
 };
 
-/// Calls `write(s, numbers)` for each row s of the matrix `x` [tokens][channels], of whose rows `of` are the
-/// moments, with as many columns as a vector V has, from `column` on; any numbers where there are no more.
+/// How many rows a matrix has in memory.
+INLINE int64_t rowCount(const CTColumnMix &mix) { return mix.movedRows ? mix.mapRows : mix.tokens; }
+
+/// Calls `write(s, numbers)` for each token s of the matrix `x`, of whose rows `of` are the moments, with as many
+/// columns as a vector V has, from `column` on; any numbers where there are no more.
 template <typename V, typename Write>
 INLINE void readColumns(const CTColumnMix &mix, const float *x, const Moments *of, int64_t column,
                         Write write) {
-  constexpr int64_t kCount = sizeof(V) / sizeof(float);
   int64_t count = mix.channels - column;
-  auto readAll = [&](auto read, auto cut) {
+  auto readAll = [&](const auto &columns) {
     V scale = mix.scale ? loadUpTo<V>(mix.scale + column, count) : splat<V>(1);
     V shift = mix.shift ? loadUpTo<V>(mix.shift + column, count) : splat<V>(0);
     for (int64_t s = 0; s < mix.tokens; ++s) {
-      // The next columns' numbers: they lie too far apart for the processor to see them coming.
-      const float *next = x + s * mix.xStride + column + kCount;
-      for (int64_t c = 0; c < kCount; c += 16) __builtin_prefetch(next + c, 0, 2);
-      V v = read(s);
-      if (of) v = (v - splat<V>(of[s].mean)) * splat<V>(of[s].scale);
+      V v = columns.read(s);
+      int64_t row = columns.row(s);
+      if (of) v = (v - splat<V>(of[row].mean)) * splat<V>(of[row].scale);
       if (mix.scale) v = fma(v, scale, shift);
-      if (mix.tokenScale) v = fma(v, splat<V>(mix.tokenScale[s]), splat<V>(mix.tokenShift[s]));
-      write(s, cut(activate(mix.inputActivation, v)));
+      if (mix.tokenScale) v = fma(v, splat<V>(mix.tokenScale[row]), splat<V>(mix.tokenShift[row]));
+      write(s, columns.cut(s, activate(mix.inputActivation, v)));
     }
   };
-  if (mix.offsets) {
-    MovedColumns<V> moved(mix, column);
-    readAll([&](int64_t s) { return moved.read(x, s); }, [&](V v) { return moved.cut(v); });
-  } else {
-    readAll([&](int64_t s) { return loadUpTo<V>(x + s * mix.xStride + column, count); },
-            [](V v) { return v; });
-  }
+  mix.movedRows ? readAll(MovedColumns<V>(mix, x, column)) : readAll(PlainColumns<V>(mix, x, column));
 }
 
 /// Writes a panel [tokens][kPanel] of columns, from `column` on; zeros where there are no more, as `Strassen`
@@ -90,7 +123,7 @@ INLINE bool normalizes(const CTColumnMix &mix) { return mix.normalization != CT_
 struct MomentRuns {
   int64_t length, stride, numbers;
 
-  explicit MomentRuns(const CTColumnMix &mix) : numbers(mix.tokens * mix.channels) {
+  explicit MomentRuns(const CTColumnMix &mix) : numbers(rowCount(mix) * mix.channels) {
     constexpr int64_t kLongRun = 4096;
     bool isRow = mix.normalization == CT_ROW_NORM || mix.xStride != mix.channels;
     length = isRow ? mix.channels : std::max(mix.channels, kLongRun);
@@ -120,10 +153,10 @@ static void combineMoments(const CTColumnMix &mix, const MomentRuns &runs, Momen
     squares += (variance + (of[i].mean - mean) * (of[i].mean - mean)) * runs.lengthOf(i);
   }
   float scale = static_cast<float>(1 / std::sqrt(squares / numbers + mix.epsilon));
-  std::fill(of, of + mix.tokens, Moments{static_cast<float>(mean), scale});
+  std::fill(of, of + rowCount(mix), Moments{static_cast<float>(mean), scale});
 }
 
-/// Computes the moments [tokens] of a matrix: of each row, or for each row those of the whole.
+/// Computes the moments of a matrix: of each row, or for each row those of the whole.
 static void momentsOfMatrix(const CTColumnMix &mix, int64_t matrix, Moments *of) {
   MomentRuns runs(mix);
   momentsOfRuns(mix, runs, matrix, 0, runs.count(), of);

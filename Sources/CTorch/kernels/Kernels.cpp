@@ -235,3 +235,7 @@ int ct_mix_columns(const CTColumnMix *mix) {
 int ct_normalize_maps(const CTMapNorm *norm) {
   return ctorch::catching([&] { ctorch::kernels().normalizeMaps(*norm); });
 }
+
+int ct_window_maps(const CTMapWindows *windows) {
+  return ctorch::catching([&] { ctorch::kernels().windowMaps(*windows); });
+}

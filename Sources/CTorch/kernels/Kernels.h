@@ -36,6 +36,8 @@ struct Kernels {
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
   void (*normalizeMaps)(const CTMapNorm &);
+  void (*windowMaps)(const CTMapWindows &);
+  void (*attend)(const Attention &);
   void (*weightedSum)(const WeightedSum &);
   void (*reducedSum)(const ReducedSum &);
   void (*rowGradients)(const RowGradients &);

@@ -160,7 +160,7 @@ INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, 
 }
 
 /// Writes a tile of results to where they belong: `(y + bias)`, activated, scaled, times the gate, plus
-/// the residual.
+/// the residual, and activated.
 static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
                                 int64_t column, const float *tile) {
   int64_t count = mix.channels - column;
@@ -179,7 +179,7 @@ static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t 
     if (mix.residual) {
       y += loadUpTo<Wide>(mix.residual + at(mix.residualBatchStride, mix.residualStride), count);
     }
-    storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), y, count);
+    storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), activate(mix.sumActivation, y), count);
   }
 }
 
@@ -266,7 +266,7 @@ static void mixColumns(const CTColumnMix &mix) {
     parallelFor(mix.batch, [&](int64_t matrix) {
       Scratch &scratch = Scratch::ofThread();
       auto of = mix.moments ? reinterpret_cast<Moments *>(mix.moments) + matrix * mix.tokens
-                            : reinterpret_cast<Moments *>(scratch.floats(3, 2 * mix.tokens));
+                            : reinterpret_cast<Moments *>(scratch.floats(3, 2 * rowCount(mix)));
       if (normalizes(mix)) momentsOfMatrix(mix, matrix, of);
       float *memory = scratch.floats(0, numbersHere);
       for (int64_t i = 0; i < groups; ++i) mixGroup<Lanes>(mix, pack(matrix, of, i, memory), scratch);
@@ -288,7 +288,7 @@ static void mixColumns(const CTColumnMix &mix) {
   int64_t shared = groups - firstShared, lanesHere = lanesSize<Lanes>(mix.tokens);
   int64_t hiddenSize = mix.hidden > 0 ? numbersSize<Lanes>(mix.hidden) : 0;
   Scratch &common = Scratch::ofThread();
-  auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * mix.tokens));
+  auto rows = reinterpret_cast<Moments *>(common.floats(4, 2 * rowCount(mix)));
   float *numbers = common.floats(3, shared * (numbersHere + hiddenSize + lanesHere));
   float *hidden = numbers + shared * numbersHere, *lanes = hidden + shared * hiddenSize;
   for (int64_t matrix = 0; matrix < mix.batch; ++matrix) {
@@ -333,11 +333,12 @@ static void mixColumns(const CTColumnMix &mix) {
 static void mixTurned(const CTColumnMix &mix) {
   Moments *of = nullptr;
   if (normalizes(mix)) {
-    of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.batch * mix.tokens));
+    int64_t count = rowCount(mix);
+    of = reinterpret_cast<Moments *>(Scratch::ofThread().floats(4, 2 * mix.batch * count));
     if (hasManyMatrices(mix.batch)) {
-      parallelFor(mix.batch, [&](int64_t i) { momentsOfMatrix(mix, i, of + i * mix.tokens); });
+      parallelFor(mix.batch, [&](int64_t i) { momentsOfMatrix(mix, i, of + i * count); });
     } else {
-      for (int64_t i = 0; i < mix.batch; ++i) momentsOfMatrixByAll(mix, i, of + i * mix.tokens);
+      for (int64_t i = 0; i < mix.batch; ++i) momentsOfMatrixByAll(mix, i, of + i * count);
     }
   }
   TurnedColumns columns = {mix, of};

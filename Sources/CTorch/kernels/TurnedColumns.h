@@ -6,7 +6,7 @@
 
 struct TurnedColumns {
   const CTColumnMix &mix;
-  const Moments *moments;  // [batch, tokens], or null
+  const Moments *moments;  // for each row of the batch, or null
 };
 
 /// Calls `body(matrix, column, r, count)` for pieces of the rows from `first` on, of one matrix and of up to a
@@ -30,7 +30,7 @@ static void packTurned(const TurnedColumns &columns, int64_t first, int64_t rows
     auto writeLane = [&](int64_t lane, Vec v) { write(lane, leading(v, count)); };
     Vec last = splat(0);
     readColumns<Vec>(mix, mix.x + matrix * mix.xBatchStride,
-                     columns.moments ? columns.moments + matrix * mix.tokens : nullptr, column,
+                     columns.moments ? columns.moments + matrix * rowCount(mix) : nullptr, column,
                      [&](int64_t s, Vec v) {
       if constexpr (Lanes::kNumbers == 1) {
         writeLane(s, v);
@@ -70,7 +70,7 @@ INLINE void fetchTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int
 }
 
 /// Writes a tile of finished results [rows][kPanel], of `outputs` outputs from `output` on, to where they
-/// belong: scaled, times the gate, plus the residual.
+/// belong: scaled, times the gate, plus the residual, and activated.
 static void finishTurned(const CTColumnMix &mix, int64_t first, int64_t rows, int64_t output,
                          int64_t outputs, const float *tile) {
   forColumnsOfRows(mix, first, rows, [&](int64_t matrix, int64_t column, int64_t r, int64_t count) {
@@ -91,7 +91,7 @@ static void finishTurned(const CTColumnMix &mix, int64_t first, int64_t rows, in
         if (mix.residual) {
           y += loadUpTo(mix.residual + at(mix.residualBatchStride, mix.residualStride), count);
         }
-        storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), y, count);
+        storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), activate(mix.sumActivation, y), count);
       }
     }
   });

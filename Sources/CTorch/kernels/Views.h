@@ -1,4 +1,5 @@
-// Tensors that kernels read where they lie, and the sums over them; the same for all kinds of processors.
+// Tensors that kernels read where they lie, and what they make of them: sums, and attention; the same for all
+// kinds of processors.
 #pragma once
 
 #include "CKernels.h"
@@ -94,6 +95,23 @@ struct ReducedSum {
   float factor;
   int64_t count, run;                    // of y; numbers side by side in every term
   float *y;                              // contiguous
+};
+
+/// From a sample, a head, and a row to the next.
+struct HeadStrides {
+  int64_t batch, head, row;
+};
+
+/// `y = softmax(scale * q k^T + bias) v` for each head, of rows without gaps.
+struct Attention {
+  int64_t batch, heads, queries, keys, depth, width;
+  float scale;
+  const float *queriesAt, *keysAt, *valuesAt;  // [batch, heads, queries or keys, depth; values: width]
+  HeadStrides q, k, v;
+  const float *biasAt;                         // turned around, [batch, heads, keys, queries], or null
+  HeadStrides bias;
+  float *resultsAt;                            // [batch, heads, queries, width]
+  HeadStrides y;
 };
 
 }  // namespace ctorch

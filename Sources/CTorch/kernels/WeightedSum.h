@@ -42,13 +42,13 @@ INLINE Vec everySecond(const float *x, std::integer_sequence<int, Lanes...>) {
 /// A row of numbers that lie `stride` apart.
 INLINE void copyRow(const float *x, int64_t stride, int64_t run, float *y) {
   constexpr auto lanes = std::make_integer_sequence<int, kWidth>();
-  if (stride != 2 || run < kWidth) {
+  if (stride > 2 || run < kWidth) {
     for (int64_t i = 0; i < run; ++i) y[i] = x[stride * i];
     return;
   }
   for (int64_t i = 0; i < run; i += kWidth) {
     int64_t start = std::min<int64_t>(i, run - kWidth);
-    store(y + start, everySecond(x + 2 * start, lanes));
+    store(y + start, stride == 1 ? load(x + start) : everySecond(x + 2 * start, lanes));
   }
 }
 

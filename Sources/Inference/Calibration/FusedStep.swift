@@ -35,9 +35,10 @@ enum FusedStep {
           step.normalization == .none ? nil : "\(step.normalization)",
           step.affine == nil ? nil : "affine", step.entry.affine == nil ? nil : "affine tokens",
           step.entry.activation == .identity ? nil : "\(step.entry.activation)",
-          step.entry.moves.map { "moved along the \($0.axis)" }, step.hidden?.name, step.layer.name,
+          step.entry.moves?.name, step.hidden?.name, step.layer.name,
           step.resultScale == nil ? nil : "scaled",
           step.gate == nil ? nil : "gate", step.residual == nil ? nil : "residual",
+          step.sumActivation == .identity ? nil : "then \(step.sumActivation)",
         ]
       }
     return parts.compactMap(\.self).joined(separator: ", ")
@@ -127,27 +128,21 @@ extension ColumnStep {
       x = x * scale.reshaped([-1, 1, 1]) + shift.reshaped([-1, 1, 1])
     }
     x = x.activated(entry.activation)
-    if let (axis, offsets) = entry.moves { x = x.moved(axis == .height ? 2 : 3, by: offsets) }
+    if let moves = entry.moves { x = x.moved(moves) }
     return x.flattened(from: 2)
   }
 }
 
 extension Tensor {
-  /// Each row along dimension 1 moved along another one by its own of the offsets, zeros coming in.
-  fileprivate func moved(_ dimension: Int, by offsets: [Int]) -> Tensor {
-    let result = Tensor.zeros(shape)
-    var start = 0
-    while start < offsets.count {
-      let offset = offsets[start]
-      let end = offsets[start...].firstIndex { $0 != offset } ?? offsets.count
-      let kept = shape[dimension] - Int(offset.magnitude)
-      if kept > 0 {
-        let (from, to) = offset < 0 ? (-offset, 0) : (0, offset)
-        result.narrowed(1, start..<end).narrowed(dimension, to..<to + kept)
-          .copyInPlace(narrowed(1, start..<end).narrowed(dimension, from..<from + kept))
-      }
-      start = end
+  /// The rows of [B, S, H, W] that move, as they are then, zeros coming in.
+  fileprivate func moved(_ moves: MapMoves) -> Tensor {
+    let moved = moves.moves.map { move in
+      let leaves = move.down.magnitude >= shape[2] || move.right.magnitude >= shape[3]
+      // Negative amounts cut off.
+      return leaves ? .zeros(shape) : padded([move.right, -move.right, move.down, -move.down])
     }
-    return result
+    let numbers = moves.rows.map { Int64($0.move * shape[1] + $0.row) }
+    return Tensor.concatenated(moved, dimension: 1)
+      .indexSelect(1, Tensor(numbers, shape: [numbers.count]))
   }
 }

@@ -110,7 +110,7 @@ public final class InferencePlan {
   /// How many sums of several tensors are computed in one pass; nil as for `kernels`.
   package func sums(for shape: [Int]) -> Int? { run(for: shape)?.sums }
 
-  /// How many norms of maps no layer has taken into itself; nil as for `kernels`.
+  /// How many norms of maps no layer has taken into itself, and windows over maps; nil as for `kernels`.
   package func maps(for shape: [Int]) -> Int? { run(for: shape)?.maps }
 
   /// Whether the samples of inputs of this shape are computed at once; false before that is known.

@@ -134,7 +134,7 @@ final class PackedWeights {
       normalization: step.normalization, affine: step.affine, entry: step.entry,
       hidden: hidden.map { ($0.weight, $0.bias, $0.activation) }, weight: layer.weight,
       bias: layer.bias, activation: layer.activation, resultScale: step.resultScale,
-      format: format, isTurned: isTurned)
+      sumActivation: step.sumActivation, format: format, isTurned: isTurned)
   }
 
   /// Weights that are not bytes have the precision of bfloat16 unless all is in float32.

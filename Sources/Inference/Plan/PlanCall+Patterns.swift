@@ -84,6 +84,57 @@ extension PlanCall {
     )
   }
 
+  /// Of queries, keys and values; the mask is a constant of float32, added to the scores.
+  var attention: (q: Int, k: Int, v: Int, mask: Tensor?)? {
+    guard name == "aten::scaled_dot_product_attention", let q = value(0), let k = value(1),
+      let v = value(2), isAbsent(3) || constant(3) != nil,
+      isAbsent(4) || literal(4, as: Double.self) == 0,
+      isAbsent(5) || literal(5, as: Bool.self) == false, isAbsent(6),
+      isAbsent(7) || literal(7, as: Bool.self) == false
+    else { return nil }
+    return (q, k, v, constant(3))
+  }
+
+  /// With a constant weight [O, I / groups, kH, kW], without dilation.
+  struct Convolution {
+    typealias Sides = (height: Int, width: Int)
+
+    let x: Int
+    let weight: Tensor
+    let bias: Tensor?
+    let stride, padding: Sides
+    let groups: Int
+
+    var kernel: Sides { (weight.shape[2], weight.shape[3]) }
+  }
+
+  var convolution: Convolution? {
+    guard name == "aten::conv2d", let x = value(0), let weight = constant(1),
+      isAbsent(2) || constant(2) != nil, let stride = sides(3), let padding = sides(4),
+      literal(5, as: [Int].self) == [1, 1], let groups = literal(6, as: Int.self)
+    else { return nil }
+    return Convolution(
+      x: x, weight: weight, bias: constant(2), stride: stride, padding: padding, groups: groups)
+  }
+
+  /// The largest numbers under windows.
+  var maxPool:
+    (x: Int, window: Convolution.Sides, stride: Convolution.Sides, padding: Convolution.Sides)?
+  {
+    guard name == "aten::max_pool2d", let x = value(0), let window = sides(1),
+      let stride = sides(2), let padding = sides(3),
+      isAbsent(4) || literal(4, as: [Int].self) == [1, 1],
+      isAbsent(5) || literal(5, as: Bool.self) == false
+    else { return nil }
+    return (x, window, stride, padding)
+  }
+
+  /// Two numbers, along height and width.
+  private func sides(_ index: Int) -> Convolution.Sides? {
+    guard let numbers = literal(index, as: [Int].self), numbers.count == 2 else { return nil }
+    return (numbers[0], numbers[1])
+  }
+
   /// Of a convolution: whether there are no padding, dilation or groups.
   var isPlainConvolution: Bool {
     literal(4, as: [Int].self) == [0, 0] && literal(5, as: [Int].self) == [1, 1]

@@ -73,14 +73,18 @@ extension PlanGraph {
   }
 
   private func absorb(_ call: PlanCall, into step: inout ColumnStep) -> Bool {
-    guard let result = call.result, shape(of: result) == shape(of: step.output) else {
-      return false
-    }
+    guard let result = call.result, shape(of: result) == shape(of: step.output),
+      step.sumActivation == .identity
+    else { return false }
     let isBare = step.gate == nil && step.residual == nil
     let isLinear = isBare && step.layer.activation == .identity && step.resultScale == nil
     if let activation = call.activation {
-      guard isLinear else { return false }
-      step.layer.activation = activation
+      if step.residual != nil {
+        step.sumActivation = activation
+      } else {
+        guard isLinear else { return false }
+        step.layer.activation = activation
+      }
     } else if let norm = call.fixedBatchNorm {
       guard isLinear else { return false }
       step.layer.absorb(resultScale: norm.scale)
@@ -157,14 +161,16 @@ extension PlanGraph {
 
   /// The step with the norm, affine, activation or move at `index` in it.
   private func absorbing(_ index: Int, into step: ColumnStep) -> ColumnStep? {
-    guard step.normalization == .none, step.hidden == nil else { return nil }
+    guard step.normalization == .none, step.hidden == nil,
+      step.entry.moves?.readsEachOnce ?? true  // or all would be computed again and again
+    else { return nil }
     var step = step
     let isMap = shape(of: step.x).count > 3
     if let move = move(at: index) {
       guard step.affine == nil, step.entry.isEmpty else { return nil }
-      step.entry.moves = (move.axis, move.offsets)
+      step.entry.moves = move.moves
       step.x = move.x
-      step.origin.add("moved \(move.axis) \(move.offsets)")
+      step.origin.add(move.moves.key)
       return step
     }
     guard let call = call(at: index) else { return nil }
@@ -213,7 +219,7 @@ extension PlanGraph {
   }
 
   /// The axial shift at `index`, if zeros come in.
-  private func move(at index: Int) -> (x: Int, axis: ColumnMix.Axis, offsets: [Int])? {
+  private func move(at index: Int) -> (x: Int, moves: MapMoves)? {
     guard case .call(let call)? = steps[index], case .custom(_, let tag) = call.operation,
       let shift = tag as? ChannelShift, shift.padding == .zero,
       case .value(let x)? = call.arguments.first
@@ -221,7 +227,8 @@ extension PlanGraph {
     let offsets = shift.groups(of: shape(of: x)[1]).flatMap { channels, offset in
       channels.map { _ in offset }
     }
-    return (x, shift.axis == 2 ? .height : .width, offsets)
+    let moves = MapMoves(along: shift.axis == 2 ? .height : .width, by: offsets)
+    return moves.moves.count <= MapMoves.mostMoves ? (x, moves) : nil
   }
 }
 

@@ -5,6 +5,9 @@ extension PlanGraph {
   mutating func fuse() {
     foldBatchNorms()
     lowerPatchEmbeddings()
+    lowerConvolutions()
+    for index in steps.indices { fuseWindows(at: index) }
+    for index in steps.indices { fuseAttention(at: index) }
     for index in steps.indices {
       if let step = rowStep(at: index) { replace(index, with: .rows(step)) }
       if let step = columnStep(at: index) { replace(index, with: .columns(step)) }
@@ -17,32 +20,6 @@ extension PlanGraph {
     for index in steps.indices { mergeLayers(into: index) }
     for index in steps.indices { fuseNorm(at: index) { _ in true } }
     fuseSums()
-  }
-
-  // MARK: Convolutions
-
-  /// Batch norms behind convolutions with more than one position become part of their weights; those at
-  /// 1x1 are absorbed like everything else.
-  private mutating func foldBatchNorms() {
-    for index in steps.indices {
-      guard let norm = call(at: index), let affine = norm.fixedBatchNorm, let result = norm.result,
-        onlyReader(of: affine.x) == index, let before = producer(of: affine.x),
-        let convolution = call(at: before), convolution.name == "aten::conv2d",
-        let weight = convolution.constant(1), weight.shape[2...] != [1, 1],
-        convolution.isAbsent(2) || convolution.constant(2) != nil
-      else { continue }
-      let bias = convolution.constant(2).map { $0 * affine.scale + affine.shift } ?? affine.shift
-      var arguments = convolution.call.arguments
-      arguments[1] = .constant(weight * affine.scale.reshaped([-1, 1, 1, 1]))
-      arguments[2] = .constant(bias)
-      replace(before, with: nil)
-      replace(
-        index,
-        with: .call(
-          OperatorRecording.Call(
-            operation: convolution.call.operation, arguments: arguments, results: [result],
-            kinds: norm.call.kinds)))
-    }
   }
 
   // MARK: Layers
@@ -90,59 +67,6 @@ extension PlanGraph {
         "columns of \(shape(of: x)[2...].reduce(1, *))", weights.select(0, 0), bias))
   }
 
-  /// A convolution whose stride is its kernel is a linear layer on patches. Its results lie token by token,
-  /// [B, I, H, W] -> [B, h, w, O], seen as [B, O, h, w], unless all that read them read maps.
-  private mutating func lowerPatchEmbeddings() {
-    var index = 0
-    while index < steps.count {
-      defer { index += 1 }
-      guard let call = call(at: index), call.name == "aten::conv2d", let x = call.value(0),
-        let weight = call.constant(1), call.isAbsent(2) || call.constant(2) != nil,
-        let output = call.result, call.isPlainConvolution, call.stride == Array(weight.shape[2...]),
-        call.stride != [1, 1]
-      else { continue }
-      let (kernel, from, to) = (Array(weight.shape[2...]), shape(of: x), shape(of: output))
-      let isMap = output != self.output && readers(of: output).allSatisfy { readsMap(at: $0) }
-      let (patches, tokens) = (unusedNumber(), unusedNumber() + 1)
-      let (height, width) = (to[2] * kernel[0], to[3] * kernel[1])
-      let matrix = weight.reshaped([to[1], -1])
-      let (depth, bias) = (matrix.shape[1], call.constant(2))
-      let layer = PlannedLayer(weight: matrix, bias: bias)
-      let gathered = isMap ? [to[0], depth, to[2], to[3]] : [to[0], to[2], to[3], depth]
-      let gather: @Sendable ([Tensor]) -> [Tensor] = { inputs in
-        let parts = inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
-          .reshaped([from[0], from[1], to[2], kernel[0], to[3], kernel[1]])
-          .permuted(isMap ? [0, 1, 3, 5, 2, 4] : [0, 2, 4, 1, 3, 5])
-        return [Sums.reshaped(parts, gathered)]
-      }
-      let gatherStep = PlanStep.call(.custom(gather, [x], patches, gathered, isView: true))
-      if isMap {
-        let columns = ColumnStep(
-          x: patches, layer: layer, output: output, channels: to[2] * to[3],
-          origin: WeightOrigin("maps of patches", weight, bias))
-        replace(index, with: [gatherStep, .columns(columns)], made: [patches: gathered])
-        index += 1
-      } else {
-        let rows = RowStep(
-          x: patches, layer: layer, output: tokens,
-          origin: WeightOrigin("patches", weight, bias))
-        let view = OperatorRecording.Call.custom(
-          { [$0[0].permuted([0, 3, 1, 2])] }, [tokens], output, to, isView: true)
-        replace(
-          index, with: [gatherStep, .rows(rows), .call(view)],
-          made: [patches: gathered, tokens: [to[0], to[2], to[3], to[1]]])
-        index += 2
-      }
-    }
-  }
-
-  /// Whether the step reads [B, C, H, W] as it lies, not another view of it. How its own results are read
-  /// is not asked.
-  private func readsMap(at index: Int) -> Bool {
-    guard case .call(let call)? = steps[index] else { return true }
-    return !call.mayShareMemory
-  }
-
   // MARK: Norms
 
   /// A group norm with one group and the activation of its results become one step, where that `pays`.
@@ -150,20 +74,39 @@ extension PlanGraph {
     at index: Int, where pays: (_ norm: (activation: KernelActivation?, readerCount: Int)) -> Bool
   ) {
     guard let call = call(at: index), let found = call.groupNorm, found.groups == 1, call.isFloat32,
-      var output = call.result, shape(of: output).count > 2
+      let result = call.result, shape(of: result).count > 2
     else { return }
-    var activation: KernelActivation?
-    let reader = onlyReader(of: output)
-    if let following = reader.flatMap({ self.call(at: $0) }), let result = following.result {
-      activation = following.activation
-      if activation != nil { output = result }
-    }
-    guard pays((activation, readers(of: output).count)) else { return }
-    if activation != nil, let reader { replace(reader, with: nil) }
+    let following = activation(of: result)
+    let output = following?.output ?? result
+    guard pays((following?.activation, readers(of: output).count)) else { return }
+    if let following { replace(following.index, with: nil) }
     let norm = MapNorm(
       epsilon: found.epsilon, gain: found.weight, shift: found.bias,
-      activation: activation ?? .identity)
-    replace(index, with: .map(MapStep(x: found.x, norm: norm, output: output)))
+      activation: following?.activation ?? .identity)
+    replace(index, with: .map(MapStep(x: found.x, kernel: norm, output: output)))
+  }
+
+  /// The activation that alone reads `value`: which call it is, and its result.
+  func activation(of value: Int) -> (activation: KernelActivation, index: Int, output: Int)? {
+    guard let reader = onlyReader(of: value), let call = call(at: reader),
+      let activation = call.activation, let result = call.result
+    else { return nil }
+    return (activation, reader, result)
+  }
+
+  // MARK: Attention
+
+  private mutating func fuseAttention(at index: Int) {
+    guard let call = call(at: index), let found = call.attention, call.isFloat32,
+      let result = call.result, shape(of: found.q).count == 4
+    else { return }
+    let attention = FusedAttention(bias: found.mask)
+    replace(
+      index,
+      with: .call(
+        .custom(
+          { [attention($0[0], $0[1], $0[2])] }, [found.q, found.k, found.v], result,
+          shape(of: result), isView: false)))
   }
 
   // MARK: Two layers

@@ -116,14 +116,17 @@ extension PlannedLayer {
 
 private func routeKey(
   _ precision: InferencePrecision, _ sizes: String, _ parts: [String?], _ gate: Int?,
-  _ residual: Int?
+  _ residual: Int?, _ sumActivation: KernelActivation = .identity
 ) -> String {
-  let around = [gate == nil ? nil : "gate", residual == nil ? nil : "residual"]
+  let around = [
+    gate == nil ? nil : "gate", residual == nil ? nil : "residual",
+    sumActivation == .identity ? nil : "then \(sumActivation)",
+  ]
   return (["\(precision.rawValue) \(sizes)"] + (parts + around).compactMap(\.self))
     .joined(separator: ", ")
 }
 
-/// What ``ColumnMix`` will do: `activation(W f(x) + b) * resultScale * gate + residual`.
+/// What ``ColumnMix`` will do: `sumActivation(activation(W f(x) + b) * resultScale * gate + residual)`.
 struct ColumnStep {
   var x: Int
   var normalization = ColumnMix.Normalization.none
@@ -137,6 +140,7 @@ struct ColumnStep {
   var resultScale: Tensor?
   var gate: Int?
   var residual: Int?
+  var sumActivation = KernelActivation.identity
   var output: Int
   /// The number of channels C.
   let channels: Int
@@ -150,7 +154,7 @@ struct ColumnStep {
     guard let hidden else { return [self] }
     var (first, second) = (self, self)
     (first.layer, first.hidden, first.gate, first.residual) = (hidden, nil, nil, nil)
-    first.resultScale = nil
+    (first.resultScale, first.sumActivation) = (nil, .identity)
     (second.normalization, second.affine, second.hidden) = (.none, nil, nil)
     second.entry = ColumnMix.Entry()
     first.origin.add("first")
@@ -164,17 +168,16 @@ struct ColumnStep {
       precision, "\(batch)x\((hidden ?? layer).weight.shape[1])x\(channels) over tokens",
       [
         normalization == .none ? nil : "\(normalization)", affine == nil ? nil : "affine",
-        entry.activation == .identity ? nil : "\(entry.activation)",
-        entry.moves.map { "moved along the \($0.axis)" }, hidden?.name, layer.name,
-        resultScale == nil ? nil : "scaled",
-      ], gate, residual)
+        entry.activation == .identity ? nil : "\(entry.activation)", entry.moves?.name,
+        hidden?.name, layer.name, resultScale == nil ? nil : "scaled",
+      ], gate, residual, sumActivation)
   }
 }
 
-/// What ``MapNorm`` will do.
+/// A norm of maps, or windows over them.
 struct MapStep {
   let x: Int
-  let norm: MapNorm
+  let kernel: any MapKernel
   let output: Int
 }
 

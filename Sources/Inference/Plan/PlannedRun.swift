@@ -117,7 +117,7 @@ final class PlannedRun {
     }
   }
 
-  /// How many norms of maps are steps of their own.
+  /// How many norms of maps, and windows over them, are steps of their own.
   var maps: Int { work.count { if case .map = $0 { true } else { false } } }
 
   /// How many sums of several tensors are computed in one pass.
@@ -220,7 +220,7 @@ final class PlannedRun {
       mix(
         columns(step.x), gate: step.gate.map(columns), residual: step.residual.map(columns),
         into: tensor(step.output))
-    case .map(let step): step.norm(columns(step.x), into: tensor(step.output))
+    case .map(let step): step.kernel(columns(step.x), into: tensor(step.output))
     }
   }
 

@@ -1,8 +1,8 @@
 import CTorch
 
-/// Token mixing in one pass: `activation(W f(x) + b) * resultScale * gate + residual` for each matrix
-/// of a batch in the CPU's float32 memory, where `f` normalises, scales and shifts, and applies a
-/// hidden layer, if there are such.
+/// Token mixing in one pass: `sumActivation(activation(W f(x) + b) * resultScale * gate + residual)` for each
+/// matrix of a batch in the CPU's float32 memory, where `f` normalises, scales and shifts, and applies a
+/// hidden layer, if there are such. Of maps also convolutions, of the rows that they move.
 package struct ColumnMix: Sendable {
   /// What the normalisation takes together.
   package enum Normalization: Sendable, Equatable {
@@ -13,16 +13,14 @@ package struct ColumnMix: Sendable {
     case matrices(epsilon: Double)
   }
 
-  /// Along which side of a map [.., H, W], whose positions are the channels, rows move.
-  package enum Axis: Sendable, Hashable { case height, width }
-
-  /// What stands between the normalisation and the layers of a map [B, S, H, W].
+  /// What stands between the normalisation and the layers of a map [B, S, H, W], whose positions are the
+  /// channels.
   package struct Entry: Sendable {
     /// `* scale + shift` for each of the S rows.
     package var affine: (scale: Tensor, shift: Tensor)?
     package var activation = KernelActivation.identity
-    /// How many positions each row moves along the axis, zeros coming in; S numbers.
-    package var moves: (axis: Axis, offsets: [Int])?
+    /// What is multiplied of it in the place of its rows.
+    package var moves: MapMoves?
 
     package init() {}
 
@@ -32,6 +30,7 @@ package struct ColumnMix: Sendable {
 
   private let normalization: Normalization
   private var entry: Entry
+  private let movedRows: [CTMovedRow]
   private let scale: Tensor?
   private let shift: Tensor?
   private var hidden: PackedWeight?
@@ -39,6 +38,7 @@ package struct ColumnMix: Sendable {
   private var last: PackedWeight
   private let activation: KernelActivation
   private let resultScale: Tensor?
+  private let sumActivation: KernelActivation
   private let isTurned: Bool
 
   /// - Parameters:
@@ -48,16 +48,19 @@ package struct ColumnMix: Sendable {
   ///   - weight: [O, S], or [O, F] with a hidden layer.
   ///   - bias: [O]
   ///   - resultScale: [C]
+  ///   - sumActivation: what follows the residual.
   ///   - isTurned: whether columns become the rows of a channel mixing, which takes few columns, and those of
   ///     many matrices, faster. Not with bytes.
   package init(
     normalization: Normalization, affine: (scale: Tensor, shift: Tensor)?, entry: Entry = Entry(),
     hidden: (weight: Tensor, bias: Tensor?, activation: KernelActivation)?,
     weight: Tensor, bias: Tensor?, activation: KernelActivation, resultScale: Tensor?,
-    format: PackedWeight.Format = .float32, isTurned: Bool = false
+    sumActivation: KernelActivation = .identity, format: PackedWeight.Format = .float32,
+    isTurned: Bool = false
   ) {
     self.normalization = normalization
     self.entry = entry
+    movedRows = entry.moves?.movedRows ?? []
     self.entry.affine = entry.affine.map {
       ($0.scale.to(.float32).contiguous(), $0.shift.to(.float32).contiguous())
     }
@@ -77,6 +80,7 @@ package struct ColumnMix: Sendable {
     }
     self.activation = activation
     self.resultScale = resultScale?.to(.float32).contiguous()
+    self.sumActivation = sumActivation
   }
 
   /// The same kernel, whose products of bytes take activations in known ranges.
@@ -97,7 +101,7 @@ package struct ColumnMix: Sendable {
   }
 
   /// - Parameters:
-  ///   - x: [B, S, ...], whose last dimensions are the C channels.
+  ///   - x: [B, S, ...], whose last dimensions are the C channels; where rows move, [B, S, H, W].
   ///   - gate: and `residual`: [B, O, ...]
   ///   - y: [B, O, ...], for the results; not x.
   package func callAsFunction(_ x: Tensor, gate: Tensor?, residual: Tensor?, into y: Tensor) {
@@ -109,10 +113,12 @@ package struct ColumnMix: Sendable {
       return (Int64(batch), Int64(row))
     }
     let shape = x.shape
-    precondition(shape[1] == (hidden ?? last).depth && y.shape[1] == last.rows)
+    let depth = (hidden ?? last).depth
+    precondition(shape[1] == (entry.moves?.mapRows ?? depth) && y.shape[1] == last.rows)
+    precondition(entry.moves == nil || (shape.count == 4 && movedRows.count == depth))
     var mix = CTColumnMix()
     mix.batch = Int64(shape[0])
-    mix.tokens = Int64(shape[1])
+    mix.tokens = Int64(depth)
     mix.channels = Int64(shape[2...].reduce(1, *))
     mix.hidden = Int64(hidden?.rows ?? 0)
     mix.rows = Int64(last.rows)
@@ -138,21 +144,20 @@ package struct ColumnMix: Sendable {
     (mix.gateBatchStride, mix.gateStride) = layout(gate)
     mix.residual = residual?.floats
     (mix.residualBatchStride, mix.residualStride) = layout(residual)
+    mix.sumActivation = sumActivation.code
     mix.y = y.mutableFloats
     (mix.yBatchStride, mix.yStride) = layout(y)
     (mix.tokenScale, mix.tokenShift) = (entry.affine?.scale.floats, entry.affine?.shift.floats)
     mix.inputActivation = entry.activation.code
-    var offsets: [Int32] = []
-    if let (axis, moves) = entry.moves {
-      // Along the height, a position is a whole row of the map further on, and all of it is one run.
-      let step = axis == .height ? shape[3] : 1
-      offsets = moves.map { Int32($0 * step) }
-      mix.mapWidth = axis == .height ? 0 : Int64(shape[3])
-    }
+    (mix.mapRows, mix.mapWidth) = (Int64(shape[1]), Int64(shape[shape.count - 1]))
+    let moves = entry.moves?.moves(width: shape[3]) ?? []
+    mix.moveCount = Int64(moves.count)
     let status = withExtendedLifetime((x, gate, residual, y)) {
-      offsets.withUnsafeBufferPointer { offsets in
-        mix.offsets = offsets.isEmpty ? nil : offsets.baseAddress
-        return ct_mix_columns(&mix)
+      moves.withUnsafeBufferPointer { moves in
+        movedRows.withUnsafeBufferPointer { rows in
+          (mix.moves, mix.movedRows) = (moves.baseAddress, rows.isEmpty ? nil : rows.baseAddress)
+          return ct_mix_columns(&mix)
+        }
       }
     }
     Engine.check(status, "token mixing of \(x)")

@@ -1,8 +1,16 @@
 import CTorch
 
+/// What makes maps of maps without a matrix product.
+package protocol MapKernel: Sendable {
+  /// - Parameters:
+  ///   - x: [B, C, ...], as ``ColumnMix/accepts(_:)`` has it.
+  ///   - y: for the results, without gaps; not x.
+  func callAsFunction(_ x: Tensor, into y: Tensor)
+}
+
 /// Group norm with one group, and what follows it, in two passes over the CPU's float32 memory:
 /// `activation(n(x) * gain + shift)`, where `n` brings each map to zero mean and unit variance.
-package struct MapNorm: Sendable {
+package struct MapNorm: MapKernel {
   private let epsilon: Double
   private let gain: Tensor?
   private let shift: Tensor?
