@@ -20,11 +20,15 @@ bool hasHeads(const Tensor &x) {
 }
 
 Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &bias) {
+  bool fits = hasHeads(q) && hasHeads(k) && hasHeads(v) &&
+              k.sizes() == at::IntArrayRef({q.size(0), q.size(1), k.size(2), q.size(3)}) &&
+              v.sizes().slice(0, 3) == k.sizes().slice(0, 3);
   Tensor turned;
-  if (bias.defined()) turned = bias.expand({q.size(0), q.size(1), k.size(2), q.size(2)});
-  if (!hasHeads(q) || !hasHeads(k) || !hasHeads(v) || (bias.defined() && !hasHeads(turned)) ||
-      k.sizes() != at::IntArrayRef({q.size(0), q.size(1), k.size(2), q.size(3)}) ||
-      v.sizes().slice(0, 3) != k.sizes().slice(0, 3)) {
+  if (fits && bias.defined()) {
+    turned = bias.expand({q.size(0), q.size(1), k.size(2), q.size(2)});
+    fits = hasHeads(turned);
+  }
+  if (!fits) {
     return at::scaled_dot_product_attention(
         q, k, v, bias.defined() ? std::optional<Tensor>(bias.transpose(-2, -1)) : std::nullopt);
   }

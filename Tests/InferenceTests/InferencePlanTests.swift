@@ -379,6 +379,50 @@ import Torch
     }
   }
 
+  /// Masks of all forms that libtorch takes, pictures without a batch, and groups that are neither one nor as many
+  /// as channels: what no kernel computes stays what it is.
+  @Test func whatKernelsDoNotTakeStays() {
+    let generator = Generator(seed: 20)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let (patches, points) = (normal([4, 3, 2, 2]), normal([4, 3, 1, 1]))
+    let (grouped, doubled) = (normal([6, 3, 3, 3]), normal([12, 1, 3, 3]))
+    let masks = [[1, 5], [7, 1], [3, 1, 5], [2, 1, 1, 5]].map { normal($0) }
+    func expectSame(_ shape: [Int], _ run: @escaping @Sendable (Tensor) -> Tensor) {
+      let plan = InferencePlan(routes: RouteTable(path: nil), run)
+      for _ in 0..<2 {
+        let x = normal(shape)
+        #expect(difference(plan(x), run(x)) < 1e-5, "\(shape)")
+      }
+    }
+    for mask in masks.dropLast() {
+      expectSame([1, 3, 7, 4]) { x in
+        x.attention(x.narrowed(2, 0..<5), x.narrowed(2, 1..<6), mask: mask)
+      }
+    }
+    let last = masks[masks.count - 1]
+    expectSame([1, 2, 3, 7, 4]) { x in
+      let q = x.flattened(from: 0, to: 1)
+      return q.attention(q.narrowed(2, 0..<5), q.narrowed(2, 0..<5), mask: last)
+    }
+    expectSame([1, 6, 8]) { x in x.expanded([3, 6, 8]).convolution(patches, stride: (2, 2)) }
+    expectSame([1, 6, 8]) { x in x.expanded([3, 6, 8]).convolution(points) }
+    expectSame([1, 6, 5, 5]) { x in x.convolution(grouped, padding: (1, 1), groups: 2).relu() }
+    expectSame([1, 6, 5, 5]) { x in x.convolution(doubled, padding: (1, 1), groups: 6).silu() }
+  }
+
+  /// One weight with what differs behind it only in the kind of an activation.
+  @Test func activationsOfOneNameAreApart() {
+    let generator = Generator(seed: 21)
+    let weight = Tensor.normal([6, 6], generator: generator)
+    let run: @Sendable (Tensor) -> Tensor = { x in
+      x.linear(weight).gelu() - (-x).linear(weight).gelu(approximate: true)
+    }
+    let plan = InferencePlan(routes: RouteTable(path: nil), run)
+    let x = Tensor.normal([1, 5, 6], generator: generator)
+    #expect(difference(plan(x), run(x)) < 1e-6)
+    #expect(plan.kernels(for: x.shape)?.count == 2)
+  }
+
   /// A norm of whole maps goes into the layer that reads it, with what stands between; what several read, or no
   /// layer, is a step of its own.
   @Test func normsOfMaps() {

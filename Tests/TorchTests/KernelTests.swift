@@ -322,6 +322,18 @@ import Torch
     #expect(isNumber == (0..<80).map { $0 / 4 != 17 })
   }
 
+  /// Where no key counts, results are zeros; an infinite score, as of an overflow, makes them none.
+  @Test func attentionToInfiniteScores() {
+    let (q, k, v) = (normal([1, 1, 3, 8]), normal([1, 1, 5, 8]), normal([1, 1, 5, 4]))
+    let mask = normal([3, 5])
+    mask.narrowed(0, 0..<1).fillInPlace(-.infinity)
+    mask.narrowed(0, 1..<2).narrowed(1, 2..<3).fillInPlace(.infinity)
+    let y = FusedAttention(bias: mask)(q, k, v).contiguous().array(of: Float.self)
+    #expect(Array(y[0..<4]) == [0, 0, 0, 0])
+    #expect(y[4..<8].filter(\.isNaN).count == 4)
+    #expect(y[8..<12].filter(\.isFinite).count == 4)
+  }
+
   /// Strassen's sums cost about a bit, one level deep.
   @Test func strassensErrorsAreNearlyThoseOfFloat32() {
     let (x, weight) = (normal([128, 512]), normal([96, 512]))

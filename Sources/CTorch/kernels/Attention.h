@@ -48,7 +48,8 @@ INLINE void multiplyTiles(const float *tiles, int64_t stride, int64_t rows, cons
 
 /// Makes scores [keys][kPanel] in base 2 their exponentials, over the largest of each column.
 ///
-/// - Returns: the reciprocals of the columns' sums; no numbers where a score is none.
+/// - Returns: the reciprocals of the columns' sums; no numbers where a score is none or infinite, zeros where no
+///   key counts, whose scores are all minus infinity.
 static Wide exponentiate(const Attention &of, const float *bias, int64_t count, float *scores) {
   const Wide base = splat<Wide>(1.44269504f);
   Wide most = splat<Wide>(-INFINITY), sum = splat<Wide>(0), none = splat<Wide>(0);
@@ -66,7 +67,10 @@ static Wide exponentiate(const Attention &of, const float *bias, int64_t count, 
     store(scores + key * kPanel, p);
     sum += p;
   }
-  return splat<Wide>(1) / (sum + none);
+  const Wide infinity = splat<Wide>(INFINITY);
+  none = most == infinity ? most - most : none;
+  Wide share = splat<Wide>(1) / (sum + none);
+  return most == -infinity ? none : share;
 }
 
 /// The results of a panel of queries from `first` on: `q`, `bias` and `y` are the head's.

@@ -106,6 +106,16 @@ extension PlanCall {
     let groups: Int
 
     var kernel: Sides { (weight.shape[2], weight.shape[3]) }
+
+    /// Whether it is a layer on each position by itself.
+    var isPointwise: Bool {
+      kernel == (1, 1) && stride == (1, 1) && padding == (0, 0) && groups == 1
+    }
+
+    /// Whether it is a layer on patches that lie side by side.
+    var readsPatches: Bool {
+      kernel == stride && kernel != (1, 1) && padding == (0, 0) && groups == 1
+    }
   }
 
   var convolution: Convolution? {
@@ -134,15 +144,6 @@ extension PlanCall {
     guard let numbers = literal(index, as: [Int].self), numbers.count == 2 else { return nil }
     return (numbers[0], numbers[1])
   }
-
-  /// Of a convolution: whether there are no padding, dilation or groups.
-  var isPlainConvolution: Bool {
-    literal(4, as: [Int].self) == [0, 0] && literal(5, as: [Int].self) == [1, 1]
-      && literal(6, as: Int.self) == 1
-  }
-
-  /// Of a convolution: along height and width.
-  var stride: [Int]? { literal(3, as: [Int].self) }
 }
 
 extension OperatorRecording.Call {

@@ -67,7 +67,7 @@ extension PlanGraph {
     } else {
       return false
     }
-    step.origin.add("\(call.name) \(call.factor ?? 1)")
+    step.origin.add("\(call.name) \(call.activation ?? .identity) \(call.factor ?? 1)")
     step.output = result
     return true
   }
@@ -108,7 +108,7 @@ extension PlanGraph {
     } else {
       return false
     }
-    step.origin.add("\(call.name) \(call.factor ?? 1)")
+    step.origin.add("\(call.name) \(call.activation ?? .identity) \(call.factor ?? 1)")
     step.output = result
     return true
   }

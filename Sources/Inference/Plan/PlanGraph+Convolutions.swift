@@ -2,26 +2,24 @@ import Torch
 
 /// Convolutions become layers over the rows of maps, or windows over them.
 extension PlanGraph {
-  /// Batch norms behind convolutions with more than one position become part of their weights; those at
-  /// 1x1 are absorbed like everything else.
+  /// Batch norms behind convolutions that are no layers yet become part of their weights; layers absorb them
+  /// like everything else.
   mutating func foldBatchNorms() {
     for index in steps.indices {
       guard let norm = call(at: index), let affine = norm.fixedBatchNorm, let result = norm.result,
         onlyReader(of: affine.x) == index, let before = producer(of: affine.x),
-        let convolution = call(at: before), convolution.name == "aten::conv2d",
-        let weight = convolution.constant(1), weight.shape[2...] != [1, 1],
-        convolution.isAbsent(2) || convolution.constant(2) != nil
+        let call = call(at: before), let found = convolution(call), !found.isPointwise
       else { continue }
-      let bias = convolution.constant(2).map { $0 * affine.scale + affine.shift } ?? affine.shift
-      var arguments = convolution.call.arguments
-      arguments[1] = .constant(weight * affine.scale.reshaped([-1, 1, 1, 1]))
+      let bias = found.bias.map { $0 * affine.scale + affine.shift } ?? affine.shift
+      var arguments = call.call.arguments
+      arguments[1] = .constant(found.weight * affine.scale.reshaped([-1, 1, 1, 1]))
       arguments[2] = .constant(bias)
       replace(before, with: nil)
       replace(
         index,
         with: .call(
           OperatorRecording.Call(
-            operation: convolution.call.operation, arguments: arguments, results: [result],
+            operation: call.call.operation, arguments: arguments, results: [result],
             kinds: norm.call.kinds)))
     }
   }
@@ -32,22 +30,21 @@ extension PlanGraph {
     var index = 0
     while index < steps.count {
       defer { index += 1 }
-      guard let call = call(at: index), call.name == "aten::conv2d", let x = call.value(0),
-        let weight = call.constant(1), call.isAbsent(2) || call.constant(2) != nil,
-        let output = call.result, call.isPlainConvolution, call.stride == Array(weight.shape[2...]),
-        call.stride != [1, 1]
+      guard let call = call(at: index), let found = convolution(call), found.readsPatches,
+        let output = call.result
       else { continue }
-      let (kernel, from, to) = (Array(weight.shape[2...]), shape(of: x), shape(of: output))
+      let (x, weight, bias, kernel) = (found.x, found.weight, found.bias, found.kernel)
+      let (from, to) = (shape(of: x), shape(of: output))
       let isMap = output != self.output && readers(of: output).allSatisfy { readsMap(at: $0) }
       let (patches, tokens) = (unusedNumber(), unusedNumber() + 1)
-      let (height, width) = (to[2] * kernel[0], to[3] * kernel[1])
+      let (height, width) = (to[2] * kernel.height, to[3] * kernel.width)
       let matrix = weight.reshaped([to[1], -1])
-      let (depth, bias) = (matrix.shape[1], call.constant(2))
+      let depth = matrix.shape[1]
       let layer = PlannedLayer(weight: matrix, bias: bias)
       let gathered = isMap ? [to[0], depth, to[2], to[3]] : [to[0], to[2], to[3], depth]
       let gather: @Sendable ([Tensor]) -> [Tensor] = { inputs in
         let parts = inputs[0].narrowed(2, 0..<height).narrowed(3, 0..<width)
-          .reshaped([from[0], from[1], to[2], kernel[0], to[3], kernel[1]])
+          .reshaped([from[0], from[1], to[2], kernel.height, to[3], kernel.width])
           .permuted(isMap ? [0, 1, 3, 5, 2, 4] : [0, 2, 4, 1, 3, 5])
         return [Sums.reshaped(parts, gathered)]
       }
@@ -87,6 +84,7 @@ extension PlanGraph {
     while index < steps.count {
       defer { index += 1 }
       guard let call = call(at: index), let found = convolution(call), found.groups == 1,
+        !found.readsPatches,
         let output = call.result, call.isFloat32
       else { continue }
       let (kernel, stride) = (found.kernel, found.stride)
@@ -168,7 +166,7 @@ extension PlanGraph {
   }
 
   /// A convolution of maps [B, C, H, W].
-  private func convolution(_ call: PlanCall) -> PlanCall.Convolution? {
+  func convolution(_ call: PlanCall) -> PlanCall.Convolution? {
     call.convolution.flatMap { shape(of: $0.x).count == 4 ? $0 : nil }
   }
 }

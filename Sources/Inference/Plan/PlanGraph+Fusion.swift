@@ -3,9 +3,9 @@ import Torch
 /// Finding the linear layers in what was recorded, and taking into each what stands around it.
 extension PlanGraph {
   mutating func fuse() {
+    lowerConvolutions()
     foldBatchNorms()
     lowerPatchEmbeddings()
-    lowerConvolutions()
     for index in steps.indices { fuseWindows(at: index) }
     for index in steps.indices { fuseAttention(at: index) }
     for index in steps.indices {
@@ -45,12 +45,10 @@ extension PlanGraph {
       return columnStep(
         x: call.value(2), weights: call.constant(1), bias: bias.select(1, 0), output)
     case "aten::conv2d":
-      guard let x = call.value(0), let weight = call.constant(1),
-        call.isAbsent(2) || call.constant(2) != nil,
-        weight.shape[2...] == [1, 1], call.isPlainConvolution, call.stride == [1, 1]
-      else { return nil }
+      guard let found = convolution(call), found.isPointwise else { return nil }
+      let weight = found.weight
       return columnStep(
-        x: x, weights: weight.reshaped([1] + weight.shape[..<2]), bias: call.constant(2), output)
+        x: found.x, weights: weight.reshaped([1] + weight.shape[..<2]), bias: found.bias, output)
     default: return nil
     }
   }
@@ -98,7 +96,13 @@ extension PlanGraph {
 
   private mutating func fuseAttention(at index: Int) {
     guard let call = call(at: index), let found = call.attention, call.isFloat32,
-      let result = call.result, shape(of: found.q).count == 4
+      let result = call.result
+    else { return }
+    let (q, k, v) = (shape(of: found.q), shape(of: found.k), shape(of: found.v))
+    guard q.count == 4, k.count == 4, v.count == 4, q[..<2] == k[..<2], k[..<3] == v[..<3]
+    else { return }
+    // Scores of each query, which those that broadcast are not.
+    guard found.mask.map({ 2...4 ~= $0.rank && $0.shape.suffix(2) == [q[2], k[2]] }) ?? true
     else { return }
     let attention = FusedAttention(bias: found.mask)
     replace(

@@ -67,6 +67,9 @@ package struct ColumnMix: Sendable {
     scale = affine?.scale.to(.float32).contiguous()
     shift = affine?.shift.to(.float32).contiguous()
     precondition(!isTurned || format != .bytes, "bytes are not multiplied turned around")
+    precondition(
+      entry.moves.map { $0.moves.count <= MapMoves.mostMoves && affine == nil } ?? true,
+      "too many moves, or channels scaled before they move")
     self.isTurned = isTurned
     hiddenActivation = hidden?.activation ?? .identity
     if isTurned {

@@ -24,6 +24,9 @@ package struct MapWindows: MapKernel {
     padding: (top: Int, left: Int), activation: KernelActivation = .identity
   ) {
     if case .sum(let weight, let bias) = content {
+      precondition(
+        weight.shape == [weight.shape[0], 1, window.height, window.width]
+          && bias.map { $0.shape == [weight.shape[0]] } ?? true)
       self.content = .sum(
         weight: weight.to(.float32).contiguous(), bias: bias?.to(.float32).contiguous())
     } else {
@@ -37,10 +40,10 @@ package struct MapWindows: MapKernel {
   ///   - x: [B, C, H, W], as ``ColumnMix/accepts(_:)`` has it.
   ///   - y: [B, C, h, w], for the results of so many windows, without gaps; not x.
   package func callAsFunction(_ x: Tensor, into y: Tensor) {
+    precondition(x.rank == 4 && y.rank == 4 && x.shape[..<2] == y.shape[..<2] && y.isContiguous)
     guard let (mapStride, channelStride) = ColumnMix.layout(of: x) else {
       Engine.fail("windows of memory without even rows: \(x)")
     }
-    precondition(x.rank == 4 && x.shape[..<2] == y.shape[..<2] && y.isContiguous)
     var windows = CTMapWindows()
     (windows.maps, windows.channels) = (Int64(x.shape[0]), Int64(x.shape[1]))
     (windows.height, windows.width) = (Int64(x.shape[2]), Int64(x.shape[3]))
@@ -50,6 +53,7 @@ package struct MapWindows: MapKernel {
     windows.stride = Int64(stride)
     (windows.top, windows.left) = (Int64(padding.top), Int64(padding.left))
     if case .sum(let weight, let bias) = content {
+      precondition(weight.shape[0] == x.shape[1])
       (windows.weight, windows.bias) = (weight.floats, bias?.floats)
     }
     windows.activation = activation.code
