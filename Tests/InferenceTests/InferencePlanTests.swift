@@ -306,7 +306,10 @@ import Torch
 
   /// By every route, with what stands around them; sides that the stride divides and that it does not. The last
   /// ones do not divide a map's sides by their stride, and stay what they are.
-  @Test(arguments: ["fused", "strassen", "turned", "turned-strassen", "split"])
+  @Test(
+    arguments: [
+      "fused", "strassen", "turned", "turned-strassen", "split", "winograd-2x2", "winograd-4x4",
+    ])
   func convolutionsOfAllKinds(_ route: String) {
     let generator = Generator(seed: 17)
     func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
@@ -336,6 +339,21 @@ import Torch
     }
   }
 
+  /// Minimal filtering is for one layer.
+  @Test(arguments: [(3, 2), (5, 1)])
+  func squaresOfThreeStayApart(_ side: Int, _ count: Int) {
+    let generator = Generator(seed: 20)
+    let weight = Tensor.normal([6, 4, side, side], generator: generator)
+    let points = Tensor.normal([8, 6, 1, 1], generator: generator)
+    let run: @Sendable (Tensor) -> Tensor = { x in
+      x.convolution(weight, padding: (side / 2, side / 2)).relu().convolution(points)
+    }
+    let plan = InferencePlan(routes: RouteTable(path: nil, always: "winograd-4x4"), run)
+    let x = Tensor.normal([1, 4, 9, 8], generator: generator)
+    #expect(difference(plan(x), run(x)) < 1e-5)
+    #expect(plan.kernels(for: x.shape)?.count == count)
+  }
+
   /// What a layer multiplies of a map's numbers is known where bytes are calibrated.
   @Test func convolutionsAreCalibrated() throws {
     let generator = Generator(seed: 18)
@@ -345,7 +363,7 @@ import Torch
     }
     let x = Tensor.normal([2, 4, 30, 29], generator: generator)
     let calibration = try Calibration(of: [x], run)
-    #expect(calibration.steps.map(\.sizes) == ["36 tokens of 225, under 3x3, 8 relu"])
+    #expect(calibration.steps.map(\.sizes) == ["36 tokens of 225, under 3x3 by 2x2, 8 relu"])
     #expect(calibration.steps.allSatisfy { $0.products == .bytes })
     let plan = try InferencePlan(calibration: calibration, for: x, run)
     #expect((plan(x) - run(x)).norm().item < 0.03 * run(x).norm().item)

@@ -249,6 +249,32 @@ import Torch
     }
   }
 
+  /// Kernels of 3x3 by minimal filtering, of maps that squares fill and that they do not, fewer of them than a panel
+  /// has and more; of several maps, and of more channels than a product takes at once. The residual is where results go.
+  @Test(
+    arguments: [2, 4],
+    [(1, 1, 1, 1, 1), (3, 5, 9, 7, 7), (1, 3, 70, 33, 18), (2, 400, 7, 6, 9), (9, 64, 64, 14, 13)])
+  func minimalFiltering(
+    side: Int, _ size: (maps: Int, channels: Int, rows: Int, height: Int, width: Int)
+  ) {
+    let weight = normal([size.rows, size.channels, 3, 3], scale: 0.1), bias = normal([size.rows])
+    let whole = Tensor.full([size.maps, size.channels + 2, size.height, size.width], .nan)
+    let x = whole.narrowed(1, 1..<size.channels + 1)
+    x.copyInPlace(normal(x.shape))
+    let z = x.contiguous().convolution(weight, bias, padding: (1, 1))
+    let (gate, y) = (normal(z.shape), normal(z.shape))
+    let expected = (z.gelu() * gate + y).relu()
+    var entry = ColumnMix.Entry()
+    entry.moves = MapMoves(
+      kernel: (3, 3), stride: (1, 1), padding: (1, 1), channels: size.channels)
+    let mix = ColumnMix(
+      normalization: .none, affine: nil, entry: entry, hidden: nil,
+      weight: weight.reshaped([size.rows, -1]), bias: bias, activation: .gelu, resultScale: nil,
+      sumActivation: .relu, format: .winograd(side: side))
+    mix(x, gate: gate, residual: y, into: y)
+    #expect(difference(y, expected) < 1e-5)
+  }
+
   /// Depthwise convolutions and largest numbers, of maps from one position to several registers wide.
   @Test(arguments: [1, 2, 3], [(1, 1), (3, 3), (5, 5), (2, 4)])
   func windowsOfMaps(stride: Int, _ window: (height: Int, width: Int)) {

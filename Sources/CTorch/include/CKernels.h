@@ -101,6 +101,8 @@ typedef struct {
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
   bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_tiles
   bool strassen;              // hiddenWeight and weight are packed by ct_pack_strassen_tiles
+  int32_t winograd;           // 0, or of which squares weight is packed by ct_pack_winograd_tiles: a convolution
+                              // with kernels of 3 x 3 of maps in x, without a hidden layer, a norm, or what follows it
   bool turned;                // they are packed in panels, and biases padded, as for channel mixing, which
                               // computes it; not for bytes, nor for training
   const float *bias;          // [rows] or null
@@ -165,6 +167,10 @@ int64_t ct_strassen_panels_size(int64_t rows, int64_t depth);
 int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth);
 int ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 int ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
+/// Packs a row-major weight [rows, channels * 9] of a convolution for squares of `side` x `side` results, 2 or 4, by
+/// minimal filtering: 16 products for 4, or 36 for 16 of them in the place of 9 for each.
+int64_t ct_winograd_tiles_size(int64_t rows, int64_t depth, int64_t side);
+int ct_pack_winograd_tiles(const float *weight, int64_t rows, int64_t depth, int64_t side, float *packed);
 /// Whether the processor has an instruction for products of bfloat16. Without it kernels compute them
 /// nevertheless, more slowly than in float32.
 bool ct_has_bfloat16_products(void);

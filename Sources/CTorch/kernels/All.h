@@ -16,6 +16,7 @@
 #include "WeightedSum.h"
 #include "ReducedSum.h"
 #include "MapWindows.h"
+#include "Winograd.h"
 #include "Attention.h"
 #include "RowGradients.h"
 #include "ColumnGradients.h"
@@ -39,6 +40,8 @@ static const Kernels kernels = {
     packPanelsOfColumns<Strassen>,
     tilesSize<Strassen>,
     packTilesOfRows<Strassen>,
+    winogradTilesSize,
+    packWinogradTiles,
     panelsSize<Pairs>,
     tilesSize<Pairs>,
     packPanelsOfRows<Pairs>,
@@ -49,6 +52,7 @@ static const Kernels kernels = {
     packByteTiles,
     mixRows,
     mixColumns,
+    convolveMaps,
     normalizeMaps,
     windowMaps,
     attend,

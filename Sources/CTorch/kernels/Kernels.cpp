@@ -180,6 +180,16 @@ int ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, flo
   return pack(ctorch::kernels().packStrassenTilesOfRows, weight, rows, depth, packed);
 }
 
+int64_t ct_winograd_tiles_size(int64_t rows, int64_t depth, int64_t side) {
+  return ctorch::kernels().winogradTilesSize(rows, depth, side);
+}
+
+int ct_pack_winograd_tiles(const float *weight, int64_t rows, int64_t depth, int64_t side, float *packed) {
+  return ctorch::catching([&] {
+    ctorch::kernels().packWinogradTiles(weight, rows, depth, side, packed);
+  });
+}
+
 bool ct_has_bfloat16_products(void) { return ctorch::kernels().multipliesPairs; }
 
 int64_t ct_bfloat16_panels_size(int64_t rows, int64_t depth) {
@@ -229,7 +239,9 @@ int ct_mix_rows(const CTRowMix *mix) {
 }
 
 int ct_mix_columns(const CTColumnMix *mix) {
-  return ctorch::catching([&] { ctorch::kernels().mixColumns(*mix); });
+  return ctorch::catching([&] {
+    mix->winograd ? ctorch::kernels().convolveMaps(*mix) : ctorch::kernels().mixColumns(*mix);
+  });
 }
 
 int ct_normalize_maps(const CTMapNorm *norm) {

@@ -23,6 +23,8 @@ struct Kernels {
   void (*packStrassenPanelsOfColumns)(const MatrixPacking &);
   int64_t (*strassenTilesSize)(int64_t rows, int64_t depth);
   void (*packStrassenTilesOfRows)(const MatrixPacking &);
+  int64_t (*winogradTilesSize)(int64_t rows, int64_t depth, int64_t side);
+  void (*packWinogradTiles)(const float *weight, int64_t rows, int64_t depth, int64_t side, float *packed);
   int64_t (*pairPanelsSize)(int64_t rows, int64_t depth);
   int64_t (*pairTilesSize)(int64_t rows, int64_t depth);
   void (*packPairPanels)(const MatrixPacking &);
@@ -35,6 +37,7 @@ struct Kernels {
                         float *scales, float *sums);
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
+  void (*convolveMaps)(const CTColumnMix &);
   void (*normalizeMaps)(const CTMapNorm &);
   void (*windowMaps)(const CTMapWindows &);
   void (*attend)(const Attention &);

@@ -159,27 +159,30 @@ INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, 
   fetchFrom(mix.ungated, mix.rows * mix.channels, mix.channels);
 }
 
-/// Writes a tile of results to where they belong: `(y + bias)`, activated, scaled, times the gate, plus
-/// the residual, and activated.
+/// Writes `count` results of a row from a column on, at most as many as the vector has, to where they belong:
+/// `(y + bias)`, activated, scaled, times the gate, plus the residual, and activated.
+INLINE void finishRowOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t row, int64_t column,
+                               int64_t count, Wide y) {
+  auto at = [&](int64_t batchStride, int64_t stride) {
+    return matrix * batchStride + row * stride + column;
+  };
+  if (mix.bias) y += splat<Wide>(mix.bias[row]);
+  y = activate(mix.activation, y);
+  if (mix.resultScale) y *= loadUpTo<Wide>(mix.resultScale + column, count);
+  if (mix.factors) y *= splat<Wide>(mix.factors[matrix]);
+  if (mix.ungated) storeUpTo(mix.ungated + at(mix.rows * mix.channels, mix.channels), y, count);
+  if (mix.gate) y *= loadUpTo<Wide>(mix.gate + at(mix.gateBatchStride, mix.gateStride), count);
+  if (mix.residual) {
+    y += loadUpTo<Wide>(mix.residual + at(mix.residualBatchStride, mix.residualStride), count);
+  }
+  storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), activate(mix.sumActivation, y), count);
+}
+
 static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
                                 int64_t column, const float *tile) {
-  int64_t count = mix.channels - column;
-  Wide scale = mix.resultScale ? loadUpTo<Wide>(mix.resultScale + column, count) : splat<Wide>(1);
   for (int r = 0; r < rows; ++r) {
-    int64_t row = first + r;
-    auto at = [&](int64_t batchStride, int64_t stride) {
-      return matrix * batchStride + row * stride + column;
-    };
-    Wide y = load<Wide>(tile + r * kPanel);
-    if (mix.bias) y += splat<Wide>(mix.bias[row]);
-    y = activate(mix.activation, y) * scale;
-    if (mix.factors) y *= splat<Wide>(mix.factors[matrix]);
-    if (mix.ungated) storeUpTo(mix.ungated + at(mix.rows * mix.channels, mix.channels), y, count);
-    if (mix.gate) y *= loadUpTo<Wide>(mix.gate + at(mix.gateBatchStride, mix.gateStride), count);
-    if (mix.residual) {
-      y += loadUpTo<Wide>(mix.residual + at(mix.residualBatchStride, mix.residualStride), count);
-    }
-    storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), activate(mix.sumActivation, y), count);
+    finishRowOfColumns(mix, matrix, first + r, column, mix.channels - column,
+                       load<Wide>(tile + r * kPanel));
   }
 }
 

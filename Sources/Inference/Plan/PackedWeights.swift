@@ -38,7 +38,7 @@ final class PackedWeights {
 
   private func format(of origin: WeightOrigin, _ route: Route) -> PackedWeight.Format {
     if isInBytes(origin) { return .bytes }
-    return route.usesStrassen ? .strassen : precision.kernelFormat
+    return route.format ?? precision.kernelFormat
   }
 
   /// Kernels for each of a step's two layers, or for its only one.

@@ -133,7 +133,8 @@ extension PlanGraph {
         step.hidden == nil, onlyReader(of: step.x) == index, !step.readsTwice,
         let before = producer(of: step.x),
         case .columns(let first) = steps[before], first.hidden == nil, first.gate == nil,
-        first.residual == nil, first.resultScale == nil
+        first.residual == nil, first.resultScale == nil,
+        !first.isSquareOfThree  // which has routes of its own
       else { return }
       (step.x, step.normalization, step.affine) = (first.x, first.normalization, first.affine)
       (step.entry, step.hidden) = (first.entry, first.layer)

@@ -149,6 +149,12 @@ struct ColumnStep {
   /// Whether what is multiplied is also the gate or the residual.
   var readsTwice: Bool { gate == x || residual == x }
 
+  /// Whether it is a convolution with kernels of 3x3 of what nothing is done to before.
+  var isSquareOfThree: Bool {
+    entry.moves?.areSquaresOfThree == true && entry.affine == nil && entry.activation == .identity
+      && normalization == .none && hidden == nil
+  }
+
   /// The step's layers as steps of their own; what lies between has no number.
   var layers: [ColumnStep] {
     guard let hidden else { return [self] }

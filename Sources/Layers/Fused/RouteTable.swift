@@ -70,7 +70,7 @@ package final class RouteTable: Sendable {
   private static func threaded(_ key: String) -> String { "\(key), \(Engine.threadCount) threads" }
 
   /// Counted up where kernels change so that others may be the fastest.
-  private static let kernelGeneration = 7
+  private static let kernelGeneration = 8
 
   private static var machine: String {
     "\(processor); \(Engine.kernelName) kernels \(kernelGeneration); libtorch \(Engine.version)"

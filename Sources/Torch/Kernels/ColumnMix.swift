@@ -70,6 +70,13 @@ package struct ColumnMix: Sendable {
     precondition(
       entry.moves.map { $0.moves.count <= MapMoves.mostMoves && affine == nil } ?? true,
       "too many moves, or channels scaled before they move")
+    if case .winograd = format {
+      precondition(
+        entry.moves?.areSquaresOfThree == true && entry.affine == nil && hidden == nil
+          && entry.activation == .identity && normalization == .none && !isTurned,
+        "minimal filtering is for convolutions with kernels of 3x3 of what nothing is done to before"
+      )
+    }
     self.isTurned = isTurned
     hiddenActivation = hidden?.activation ?? .identity
     if isTurned {
@@ -139,6 +146,7 @@ package struct ColumnMix: Sendable {
     (mix.weight, mix.weightBytes) = last.pointers
     mix.bfloat16 = last.format == .bfloat16
     mix.strassen = last.format == .strassen
+    if case .winograd(let side) = last.format { mix.winograd = Int32(side) }
     mix.turned = isTurned
     mix.bias = last.bias?.floats
     mix.activation = activation.code

@@ -21,6 +21,9 @@ package struct MapMoves: Sendable {
   package let moves: [Move]
   /// Of each row that is multiplied: which of the map's it is, and the number of its move.
   package let rows: [(row: Int, move: Int)]
+  /// Whether they are those of a convolution that ``PackedWeight/Format/winograd(side:)`` is for: every line and column
+  /// of a map with one around it.
+  package let areSquaresOfThree: Bool
 
   /// So many different moves at most are made of one map.
   package static let mostMoves = Int(CT_MOST_MOVES)
@@ -65,8 +68,11 @@ package struct MapMoves: Sendable {
       }
     }
     self.init(
-      "under \(kernel.height)x\(kernel.width)", key: "\(kernel) \(stride) \(padding)",
-      mapRows: channels * parts, all)
+      "under \(kernel.height)x\(kernel.width)"
+        + (stride == (1, 1) ? "" : " by \(stride.height)x\(stride.width)"),
+      key: "\(kernel) \(stride) \(padding)",
+      mapRows: channels * parts, all,
+      areSquaresOfThree: kernel == (3, 3) && stride == (1, 1) && padding == (1, 1))
   }
 
   /// Into how many rows each channel falls for a convolution.
@@ -76,7 +82,10 @@ package struct MapMoves: Sendable {
     kernel == (1, 1) ? 1 : stride.height * stride.width
   }
 
-  private init(_ name: String, key: String, mapRows: Int, _ rows: [(row: Int, move: Move)]) {
+  private init(
+    _ name: String, key: String, mapRows: Int, _ rows: [(row: Int, move: Move)],
+    areSquaresOfThree: Bool = false
+  ) {
     var numbers: [Move: Int] = [:]
     var moves: [Move] = []
     self.rows = rows.map { row, move in
@@ -87,6 +96,7 @@ package struct MapMoves: Sendable {
       return (row, numbers[move] ?? 0)
     }
     (self.name, self.key, self.mapRows, self.moves) = (name, key, mapRows, moves)
+    self.areSquaresOfThree = areSquaresOfThree
   }
 
   /// Whether every row of the map is multiplied once, in order.

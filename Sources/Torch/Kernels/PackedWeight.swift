@@ -18,10 +18,13 @@ package enum KernelActivation: Sendable {
 /// A linear layer's weight [O, I] in the order in which kernels read it, and its bias.
 package struct PackedWeight: Sendable {
   /// What numbers are multiplied as.
-  package enum Format: Sendable {
+  package enum Format: Sendable, Equatable {
     case float32
     /// In float32 by Strassen's products, which are an eighth fewer.
     case strassen
+    /// In float32, of a convolution's kernels of 3x3 for squares of `side` x `side` results, 2 or 4, by Winograd's
+    /// minimal filtering.
+    case winograd(side: Int)
     /// Weights and activations rounded to bfloat16, as ``Engine/hasBFloat16Products`` makes it worth.
     case bfloat16
     /// Weights in 8 bits of their row's range, activations in 8 bits of their own,
@@ -69,6 +72,7 @@ package struct PackedWeight: Sendable {
       switch format {
       case .float32: .floats(ct_panels_size, ct_pack_panels)
       case .strassen: .floats(ct_strassen_panels_size, ct_pack_strassen_panels)
+      case .winograd: preconditionFailure("a convolution's weight is packed in tiles")
       case .bfloat16: .floats(ct_bfloat16_panels_size, ct_pack_bfloat16_panels)
       case .bytes: .bytes(ct_byte_panels_size, ct_pack_byte_panels, scaleCount: width)
       }
@@ -83,6 +87,10 @@ package struct PackedWeight: Sendable {
       switch format {
       case .float32: .floats(ct_tiles_size, ct_pack_tiles)
       case .strassen: .floats(ct_strassen_tiles_size, ct_pack_strassen_tiles)
+      case .winograd(let side):
+        .floats(
+          { ct_winograd_tiles_size($0, $1, Int64(side)) },
+          { ct_pack_winograd_tiles($0, $1, $2, Int64(side), $3) })
       case .bfloat16: .floats(ct_bfloat16_tiles_size, ct_pack_bfloat16_tiles)
       case .bytes: .bytes(ct_byte_tiles_size, ct_pack_byte_tiles, scaleCount: weight.shape[0])
       }

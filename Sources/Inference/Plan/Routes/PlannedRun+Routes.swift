@@ -74,7 +74,8 @@ extension PlannedRun {
   }
 
   private func routes(for step: ColumnStep) -> [Route] {
-    Route.ofColumns(precision, isDouble: step.hidden != nil)
+    Route.ofColumns(
+      precision, isDouble: step.hidden != nil, isSquareOfThree: step.isSquareOfThree)
   }
 
   /// The fastest way to compute the step, if it is known.
@@ -114,7 +115,8 @@ extension PlannedRun {
   func rows(_ step: RowStep, _ route: Route) -> Work {
     switch route {
     case .fused, .strassen: return .rows(weights.rows(step, route), step)
-    case .turned, .turnedStrassen: preconditionFailure("no route over channels: \(route)")
+    case .turned, .turnedStrassen, .winogradOfTwo, .winogradOfFour:
+      preconditionFailure("no route over channels: \(route)")
     case .split:
       guard let width = step.hidden?.weight.shape[0] else { return .rows(weights.rows(step), step) }
       let mixes = weights.layers(step)

@@ -11,6 +11,10 @@ package enum Route: String, Codable, Sendable {
   case turned
   /// The same, by Strassen's products.
   case turnedStrassen = "turned-strassen"
+  /// Of a convolution with kernels of 3x3: by minimal filtering, for squares of 2 x 2 results.
+  case winogradOfTwo = "winograd-2x2"
+  /// The same for squares of 4 x 4.
+  case winogradOfFour = "winograd-4x4"
   /// A kernel for each of two layers, with the hidden numbers in memory between them.
   case split
   /// libtorch's operators, whose products are MKL's, Accelerate's or OpenBLAS's.
@@ -23,19 +27,34 @@ package enum Route: String, Codable, Sendable {
   case oneDNNBFloat16 = "onednn-bf16"
 
   /// Those of one kernel.
-  static let kernels: [Route] = [.fused, .strassen, .turned, .turnedStrassen]
+  static let kernels: [Route] = [
+    .fused, .strassen, .turned, .turnedStrassen, .winogradOfTwo, .winogradOfFour,
+  ]
 
-  var usesStrassen: Bool { self == .strassen || self == .turnedStrassen }
   var isTurned: Bool { self == .turned || self == .turnedStrassen }
 
+  /// As what its kernel multiplies, if not as the precision has it.
+  var format: PackedWeight.Format? {
+    switch self {
+    case .strassen, .turnedStrassen: .strassen
+    case .winogradOfTwo: .winograd(side: 2)
+    case .winogradOfFour: .winograd(side: 4)
+    default: nil
+    }
+  }
+
   /// Those for layers over tokens, without products of bytes.
-  package static func ofColumns(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
-    kernels(precision) + (isDouble ? [.split] : [])
+  package static func ofColumns(
+    _ precision: InferencePrecision, isDouble: Bool, isSquareOfThree: Bool = false
+  ) -> [Route] {
+    let squares: [Route] = [.winogradOfTwo, .winogradOfFour]
+    return kernels(precision).filter { isSquareOfThree || !squares.contains($0) }
+      + (isDouble ? [.split] : [])
   }
 
   /// Those for layers over channels, without products of bytes.
   package static func ofRows(_ precision: InferencePrecision, isDouble: Bool) -> [Route] {
-    var routes = kernels(precision).filter { !$0.isTurned }
+    var routes = kernels(precision).filter { [.fused, .strassen].contains($0) }
     routes += isDouble ? [.split, .blas] : [.blas]
     if OneDNN.isThere {
       routes += [.oneDNN, .oneDNNPacked]
@@ -46,7 +65,7 @@ package enum Route: String, Codable, Sendable {
 
   /// What multiplies pairs of bfloat16 has no room for sums.
   private static func kernels(_ precision: InferencePrecision) -> [Route] {
-    kernels.filter { !$0.usesStrassen || precision.kernelFormat == .float32 }
+    kernels.filter { $0.format == nil || precision.kernelFormat == .float32 }
   }
 }
 
