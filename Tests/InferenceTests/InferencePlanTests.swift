@@ -441,6 +441,92 @@ import Torch
     #expect(plan.kernels(for: x.shape)?.count == 2)
   }
 
+  /// What only moves numbers is one step where several calls copied them, and norms before it go into layers behind it.
+  @Test func movements() {
+    let generator = Generator(seed: 22)
+    func normal(_ shape: [Int]) -> Tensor { .normal(shape, generator: generator) }
+    let (four, five) = (normal([4]), normal([5]))
+    let (points, regions) = (normal([4, 4, 1, 1]), normal([3, 8, 1, 1]))
+    let (inner, outer) = (normal([7, 5]), normal([5, 7]))
+    let variance = four.abs() + 0.1
+    @Sendable func norm(_ x: Tensor) -> Tensor {
+      x.batchNorm(
+        four, four, runningMean: four, runningVariance: variance, momentum: nil, epsilon: 1e-3)
+    }
+    /// [B, 4, 6, W] -> [B, 8, 3, W]
+    @Sendable func parted(_ x: Tensor) -> Tensor {
+      x.reshaped([x.shape[0], 4, 3, 2, x.shape[3]]).transposed(2, 3)
+        .reshaped([x.shape[0], 8, 3, x.shape[3]])
+    }
+    @Sendable func wrapped(_ x: Tensor) -> Tensor {
+      .concatenated([x.narrowed(3, 6..<8), x, x.narrowed(3, 0..<2)], dimension: 3)
+    }
+    /// [B, 4, 6, 8] as [B, H, W, 8] -> windows [B * 6, 2 * 2, 8], and back
+    @Sendable func windows(_ x: Tensor) -> Tensor {
+      x.rolled([-1, -1], dimensions: [1, 2]).reshaped([x.shape[0], 2, 2, 3, 2, x.shape[3]])
+        .transposed(2, 3).reshaped([-1, 4, x.shape[3]])
+    }
+    @Sendable func back(_ x: Tensor, _ count: Int) -> Tensor {
+      x.reshaped([count, 2, 3, 2, 2, x.shape[2]]).transposed(2, 3)
+        .reshaped([count, 4, 6, x.shape[2]]).rolled([1, 1], dimensions: [1, 2])
+    }
+    let functions: [(movements: Int, calls: Int, depth: Int, run: @Sendable (Tensor) -> Tensor)] = [
+      (1, 0, 8, { x in parted(x.rolled([2], dimensions: [2])).convolution(regions) }),
+      (1, 0, 8, { x in parted(norm(x)).convolution(regions) }),
+      (
+        2, 3, 8,  // the sum, its view, and the product
+        { x in
+          let y = norm(x)
+          let z = parted(y.rolled([1], dimensions: [2])).convolution(regions).mean([1, 2, 3])
+          let w = parted(wrapped(y)).convolution(regions).mean([1, 2, 3])
+          return (z + w).reshaped([-1, 1, 1, 1]) * y.convolution(points)
+        }
+      ),
+      (1, 0, 8, { x in parted(wrapped(x)) }),
+      (1, 0, 8, { x in wrapped(x.convolution(points)).rolled([1], dimensions: [2]) }),
+      // What lies between is read, or all does not come from one tensor.
+      (
+        0, 5, 8,
+        { x in
+          let y = x.rolled([2], dimensions: [2])
+          return parted(y).convolution(regions).mean([1, 2, 3]).reshaped([-1, 1, 1, 1]) * y
+        }
+      ),
+      (
+        0, 2, 8,
+        { x in
+          Tensor.concatenated([x, x.convolution(points)], dimension: 1)
+            .rolled([1], dimensions: [1])
+        }
+      ),
+      (
+        2, 1, 5,
+        { x in
+          let y = windows(x.layerNorm(five, five, epsilon: 1e-5)).linear(inner).gelu()
+          return x + back(y.linear(outer), x.shape[0])
+        }
+      ),
+      // Rows that a norm sees do not stay whole.
+      (
+        1, 1, 5,
+        { x in
+          x.layerNorm(five, five, epsilon: 1e-5).rolled([1], dimensions: [3])
+            .rolled([1], dimensions: [2]).linear(inner)
+        }
+      ),
+    ]
+    for (index, function) in functions.enumerated() {
+      let plan = InferencePlan(routes: RouteTable(path: nil), function.run)
+      for count in [1, 2, 2] {
+        let x = normal([count, 4, 6, function.depth])
+        #expect(difference(plan(x), function.run(x)) < 1e-5, "\(index)")
+      }
+      let shape = [1, 4, 6, function.depth]
+      #expect(plan.movements(for: shape) == function.movements, "\(index)")
+      #expect(plan.calls(for: shape) == function.calls, "\(index)")
+    }
+  }
+
   /// A norm of whole maps goes into the layer that reads it, with what stands between; what several read, or no
   /// layer, is a step of its own.
   @Test func normsOfMaps() {

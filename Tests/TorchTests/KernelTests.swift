@@ -275,6 +275,23 @@ import Torch
     #expect(difference(y, expected) < 1e-5)
   }
 
+  /// Runs of all lengths, and numbers one by one.
+  @Test(arguments: [1, 5, 6, 7, 40])
+  func gathering(length: Int) {
+    let x = normal([3, 7, 40])
+    let order = normal([21 * (40 / length)]).array(of: Float.self).enumerated()
+      .sorted { $0.element < $1.element }.map(\.offset)
+    let places = order.flatMap { run in
+      let start = run / (40 / length) * 40 + run % (40 / length) * length
+      return (start..<start + length).map { Int32($0) }
+    }
+    let y = Tensor.full([places.count], .nan)
+    Gather(places, of: [3, 7, 40])(x, into: y)
+    let expected = x.flattened().indexSelect(
+      0, Tensor(places.map { Int64($0) }, shape: [places.count]))
+    #expect(difference(y, expected) == 0)
+  }
+
   /// Depthwise convolutions and largest numbers, of maps from one position to several registers wide.
   @Test(arguments: [1, 2, 3], [(1, 1), (3, 3), (5, 5), (2, 4)])
   func windowsOfMaps(stride: Int, _ window: (height: Int, width: Int)) {

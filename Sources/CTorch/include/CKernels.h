@@ -150,6 +150,11 @@ typedef struct {
   float *y;                     // [maps, channels, rows, columns]; not x
 } CTMapWindows;
 
+/// Numbers side by side that move from one place to another.
+typedef struct {
+  int32_t from, to, count;
+} CTRun;
+
 /// The kind of processor that the kernels are for: "avx2".
 const char *ct_kernel_name(void);
 /// Columns are computed so many at a time: what is padded has a multiple of it.
@@ -202,6 +207,10 @@ int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
 int ct_normalize_maps(const CTMapNorm *norm);
 int ct_window_maps(const CTMapWindows *windows);
+/// Copies runs of x to y, without gaps between those in y.
+int ct_gather_runs(const float *x, const CTRun *runs, int64_t count, float *y);
+/// `y[i] = x[from[i]]`
+int ct_gather_numbers(const float *x, const int32_t *from, int64_t count, float *y);
 
 // MARK: Sums and attention
 //

@@ -15,6 +15,7 @@
 #include "MixColumns.h"
 #include "WeightedSum.h"
 #include "ReducedSum.h"
+#include "Gather.h"
 #include "MapWindows.h"
 #include "Winograd.h"
 #include "Attention.h"
@@ -55,6 +56,8 @@ static const Kernels kernels = {
     convolveMaps,
     normalizeMaps,
     windowMaps,
+    gatherRuns,
+    gatherNumbers,
     attend,
     weightedSum,
     reducedSum,

@@ -251,3 +251,11 @@ int ct_normalize_maps(const CTMapNorm *norm) {
 int ct_window_maps(const CTMapWindows *windows) {
   return ctorch::catching([&] { ctorch::kernels().windowMaps(*windows); });
 }
+
+int ct_gather_runs(const float *x, const CTRun *runs, int64_t count, float *y) {
+  return ctorch::catching([&] { ctorch::kernels().gatherRuns(x, runs, count, y); });
+}
+
+int ct_gather_numbers(const float *x, const int32_t *from, int64_t count, float *y) {
+  return ctorch::catching([&] { ctorch::kernels().gatherNumbers(x, from, count, y); });
+}

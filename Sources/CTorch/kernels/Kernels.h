@@ -40,6 +40,8 @@ struct Kernels {
   void (*convolveMaps)(const CTColumnMix &);
   void (*normalizeMaps)(const CTMapNorm &);
   void (*windowMaps)(const CTMapWindows &);
+  void (*gatherRuns)(const float *x, const CTRun *runs, int64_t count, float *y);
+  void (*gatherNumbers)(const float *x, const int32_t *from, int64_t count, float *y);
   void (*attend)(const Attention &);
   void (*weightedSum)(const WeightedSum &);
   void (*reducedSum)(const ReducedSum &);

@@ -113,6 +113,12 @@ public final class InferencePlan {
   /// How many norms of maps no layer has taken into itself, and windows over maps; nil as for `kernels`.
   package func maps(for shape: [Int]) -> Int? { run(for: shape)?.maps }
 
+  /// How many movements of numbers are one step that was several calls; nil as for `kernels`.
+  package func movements(for shape: [Int]) -> Int? { run(for: shape)?.movements }
+
+  /// How many steps are calls of operators that no kernel took; nil as for `kernels`.
+  package func calls(for shape: [Int]) -> Int? { run(for: shape)?.calls }
+
   /// Whether the samples of inputs of this shape are computed at once; false before that is known.
   package func computesTogether(_ shape: [Int]) -> Bool {
     if case .together = ways[Self.key(shape)] { true } else { false }

@@ -33,6 +33,26 @@ extension PlanCall {
     return names.contains(name) && call.kinds.first??.isView == false ? value(0) : nil
   }
 
+  /// Whether its result consists of numbers of its arguments.
+  var isMovement: Bool {
+    let names = [
+      "aten::roll", "aten::cat", "aten::narrow", "aten::select.int", "aten::reshape",
+      "aten::flatten.using_ints", "aten::transpose.int", "aten::permute", "aten::contiguous",
+      "aten::squeeze.dim", "aten::unsqueeze",
+    ]
+    return names.contains(name) && call.results.count == 1
+      && call.arguments.allSatisfy { argument in
+        switch argument {
+        case .constant: false
+        case .values(let items): items.allSatisfy { if case .value = $0 { true } else { false } }
+        default: true
+        }
+      }
+  }
+
+  /// Of what only moves numbers: whether it wrote them to new memory.
+  var copies: Bool { ["aten::roll", "aten::cat"].contains(name) || copied != nil }
+
   var isFloat32: Bool { call.kinds.first??.dtype == .float32 }
 
   /// Of a product with a number: the number.

@@ -12,6 +12,7 @@ extension PlanGraph {
       if let step = rowStep(at: index) { replace(index, with: .rows(step)) }
       if let step = columnStep(at: index) { replace(index, with: .columns(step)) }
     }
+    fuseMovements()
     for index in steps.indices {
       // What several layers read is activated once.
       fuseNorm(at: index) { $0.activation != nil && $0.readerCount > 1 }

@@ -40,6 +40,34 @@ extension OperatorRecording.Argument {
   }
 }
 
+extension OperatorRecording.Call {
+  /// What it makes of the numbered tensors.
+  func results(of tensor: (Int) -> Tensor) -> [Tensor?] {
+    switch operation {
+    case .library(let op): op.call(arguments.map { $0.resolved(tensor) })
+    case .custom(let run, _): run(arguments.compactMap { $0.resolved(tensor) as? Tensor })
+    }
+  }
+}
+
+extension OperatorRecording.Argument {
+  fileprivate func resolved(_ tensor: (Int) -> Tensor) -> (any OperatorArgument)? {
+    switch self {
+    case .none: nil
+    case .value(let number): tensor(number)
+    case .values(let items):
+      items.map { item in
+        switch item {
+        case .value(let number): tensor(number)
+        case .constant(let constant): constant
+        }
+      }
+    case .constant(let constant): constant
+    case .literal(let literal): literal
+    }
+  }
+}
+
 /// A linear layer with what follows it: `activation(x W^T + b)`.
 struct PlannedLayer {
   /// [O, I]
@@ -149,6 +177,11 @@ struct ColumnStep {
   /// Whether what is multiplied is also the gate or the residual.
   var readsTwice: Bool { gate == x || residual == x }
 
+  /// Whether nothing is done to what the first layer multiplies.
+  var isBare: Bool {
+    normalization == .none && affine == nil && entry.isEmpty && hidden == nil && !readsTwice
+  }
+
   /// Whether it is a convolution with kernels of 3x3 of what nothing is done to before.
   var isSquareOfThree: Bool {
     entry.moves?.areSquaresOfThree == true && entry.affine == nil && entry.activation == .identity
@@ -180,7 +213,7 @@ struct ColumnStep {
   }
 }
 
-/// A norm of maps, or windows over them.
+/// A norm of maps, windows over them, or their numbers in another order.
 struct MapStep {
   let x: Int
   let kernel: any MapKernel

@@ -83,7 +83,7 @@ final class PlannedRun {
       call.arguments.flatMap(\.numbers).allSatisfy({ tensors[$0] != nil })
     else { return false }
     let memories = call.arguments.flatMap(\.numbers).compactMap { tensors[$0]?.memory }
-    let results = run(call)
+    let results = call.results(of: tensor)
     guard results.allSatisfy({ $0.map { memories.contains($0.memory) } == true }) else {
       return false
     }
@@ -118,7 +118,21 @@ final class PlannedRun {
   }
 
   /// How many norms of maps, and windows over them, are steps of their own.
-  var maps: Int { work.count { if case .map = $0 { true } else { false } } }
+  var maps: Int {
+    work.count { if case .map(let step) = $0 { !(step.kernel is Gather) } else { false } }
+  }
+
+  /// How many movements of numbers are one step that was several calls.
+  var movements: Int {
+    work.count { if case .map(let step) = $0 { step.kernel is Gather } else { false } }
+  }
+
+  /// How many steps are calls of operators that no kernel took, views among them where they are made anew.
+  var calls: Int {
+    work.count { item in
+      if case .call(let call) = item, case .library = call.operation { true } else { false }
+    }
+  }
 
   /// How many sums of several tensors are computed in one pass.
   var sums: Int { work.count { if case .call(let call) = $0 { call.isFusedSum } else { false } } }
@@ -197,7 +211,7 @@ final class PlannedRun {
     switch work[index] {
     case .call(let call):
       if call.writesInPlace { copies = [:] }
-      keep(run(call), of: call)
+      keep(call.results(of: tensor), of: call)
     case .rows(let mix, let step):
       mix(
         rows(step.x), gate: step.gate.map(rows), residual: step.residual.map(rows),
@@ -246,29 +260,6 @@ final class PlannedRun {
   private func keep(_ results: [Tensor?], of call: OperatorRecording.Call) {
     for (number, result) in zip(call.results, results) {
       if let number { tensors[number] = result }
-    }
-  }
-
-  private func run(_ call: OperatorRecording.Call) -> [Tensor?] {
-    switch call.operation {
-    case .library(let op): op.call(call.arguments.map(argument))
-    case .custom(let run, _): run(call.arguments.compactMap { argument($0) as? Tensor })
-    }
-  }
-
-  private func argument(_ argument: OperatorRecording.Argument) -> (any OperatorArgument)? {
-    switch argument {
-    case .none: nil
-    case .value(let number): tensor(number)
-    case .values(let items):
-      items.map { item in
-        switch item {
-        case .value(let number): tensor(number)
-        case .constant(let constant): constant
-        }
-      }
-    case .constant(let constant): constant
-    case .literal(let literal): literal
     }
   }
 }
