@@ -506,6 +506,32 @@ import Torch
           return x + back(y.linear(outer), x.shape[0])
         }
       ),
+      // A convolution takes the norm that another reads too; so does one before it.
+      (
+        0, 2, 8,
+        { x in
+          let y = norm(x.convolution(points))
+          return parted(y).convolution(regions).mean([1, 2, 3]).reshaped([-1, 1, 1, 1]) * y
+        }
+      ),
+      // Several layers read the rows: the norm stays before.
+      (
+        1, 2, 5,
+        { x in
+          let y = x.layerNorm(five, five, epsilon: 1e-5).rolled([1, 1], dimensions: [1, 2])
+            .rolled([1], dimensions: [2])
+          return y.linear(inner).abs() + y.linear(inner).gelu()
+        }
+      ),
+      // Two movements of what a third one made.
+      (
+        2, 1, 8,
+        { x in
+          let y = x.rolled([2], dimensions: [2])
+          let z = parted(y.rolled([1], dimensions: [3])).convolution(regions)
+          return parted(y).convolution(regions).abs() + z
+        }
+      ),
       // Rows that a norm sees do not stay whole.
       (
         1, 1, 5,

@@ -101,8 +101,9 @@ typedef struct {
   CTByteWeight weightBytes;   // in the place of weight; both layers or none
   bool bfloat16;              // hiddenWeight and weight are packed by ct_pack_bfloat16_tiles
   bool strassen;              // hiddenWeight and weight are packed by ct_pack_strassen_tiles
-  int32_t winograd;           // 0, or of which squares weight is packed by ct_pack_winograd_tiles: a convolution
-                              // with kernels of 3 x 3 of maps in x, without a hidden layer, a norm, or what follows it
+  int32_t winograd;           // 0, or the side of the squares for which weight is packed by ct_pack_winograd_tiles:
+                              // a convolution of 3 x 3, stride and padding 1, of maps x, without a hidden layer, or
+                              // anything before it; movedRows and moves are not read
   bool turned;                // they are packed in panels, and biases padded, as for channel mixing, which
                               // computes it; not for bytes, nor for training
   const float *bias;          // [rows] or null
@@ -150,7 +151,7 @@ typedef struct {
   float *y;                     // [maps, channels, rows, columns]; not x
 } CTMapWindows;
 
-/// Numbers side by side that move from one place to another.
+/// Floats side by side that move from one place to another, counted from the first of each memory.
 typedef struct {
   int32_t from, to, count;
 } CTRun;
@@ -173,7 +174,7 @@ int64_t ct_strassen_tiles_size(int64_t rows, int64_t depth);
 int ct_pack_strassen_panels(const float *weight, int64_t rows, int64_t depth, float *packed);
 int ct_pack_strassen_tiles(const float *weight, int64_t rows, int64_t depth, float *packed);
 /// Packs a row-major weight [rows, channels * 9] of a convolution for squares of `side` x `side` results, 2 or 4, by
-/// minimal filtering: 16 products for 4, or 36 for 16 of them in the place of 9 for each.
+/// minimal filtering: 16 products for 4 results, or 36 for 16, in the place of 9 for each.
 int64_t ct_winograd_tiles_size(int64_t rows, int64_t depth, int64_t side);
 int ct_pack_winograd_tiles(const float *weight, int64_t rows, int64_t depth, int64_t side, float *packed);
 /// Whether the processor has an instruction for products of bfloat16. Without it kernels compute them
@@ -207,7 +208,7 @@ int ct_mix_rows(const CTRowMix *mix);
 int ct_mix_columns(const CTColumnMix *mix);
 int ct_normalize_maps(const CTMapNorm *norm);
 int ct_window_maps(const CTMapWindows *windows);
-/// Copies runs of x to y, without gaps between those in y.
+/// Copies runs of x to y.
 int ct_gather_runs(const float *x, const CTRun *runs, int64_t count, float *y);
 /// `y[i] = x[from[i]]`
 int ct_gather_numbers(const float *x, const int32_t *from, int64_t count, float *y);

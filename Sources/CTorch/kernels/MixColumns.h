@@ -159,8 +159,8 @@ INLINE void fetchColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, 
   fetchFrom(mix.ungated, mix.rows * mix.channels, mix.channels);
 }
 
-/// Writes `count` results of a row from a column on, at most as many as the vector has, to where they belong:
-/// `(y + bias)`, activated, scaled, times the gate, plus the residual, and activated.
+/// Writes results of a row from a column on, as many as the vector has, or `count` if that is less, to where they
+/// belong: `(y + bias)`, activated, scaled, times the gate, plus the residual, and activated.
 INLINE void finishRowOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t row, int64_t column,
                                int64_t count, Wide y) {
   auto at = [&](int64_t batchStride, int64_t stride) {
@@ -178,6 +178,7 @@ INLINE void finishRowOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t r
   storeUpTo(mix.y + at(mix.yBatchStride, mix.yStride), activate(mix.sumActivation, y), count);
 }
 
+/// The same for a tile of results.
 static void finishTileOfColumns(const CTColumnMix &mix, int64_t matrix, int64_t first, int rows,
                                 int64_t column, const float *tile) {
   for (int r = 0; r < rows; ++r) {

