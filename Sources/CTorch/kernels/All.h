@@ -53,7 +53,6 @@ static const Kernels kernels = {
     packByteTiles,
     mixRows,
     mixColumns,
-    convolveMaps,
     normalizeMaps,
     windowMaps,
     gatherRuns,

@@ -239,9 +239,7 @@ int ct_mix_rows(const CTRowMix *mix) {
 }
 
 int ct_mix_columns(const CTColumnMix *mix) {
-  return ctorch::catching([&] {
-    mix->winograd ? ctorch::kernels().convolveMaps(*mix) : ctorch::kernels().mixColumns(*mix);
-  });
+  return ctorch::catching([&] { ctorch::kernels().mixColumns(*mix); });
 }
 
 int ct_normalize_maps(const CTMapNorm *norm) {

@@ -37,7 +37,6 @@ struct Kernels {
                         float *scales, float *sums);
   void (*mixRows)(const CTRowMix &);
   void (*mixColumns)(const CTColumnMix &);
-  void (*convolveMaps)(const CTColumnMix &);
   void (*normalizeMaps)(const CTMapNorm &);
   void (*windowMaps)(const CTMapWindows &);
   void (*gatherRuns)(const float *x, const CTRun *runs, int64_t count, float *y);

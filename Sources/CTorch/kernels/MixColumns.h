@@ -360,7 +360,11 @@ static void mixTurned(const CTColumnMix &mix) {
   mixRows(rows);
 }
 
+/// As minimal filtering; in Winograd.h.
+static void convolveMaps(const CTColumnMix &mix);
+
 static void mixColumns(const CTColumnMix &mix) {
+  if (mix.winograd) return convolveMaps(mix);
   if (mix.turned) return mixTurned(mix);
   if (mix.bfloat16) return mixColumns<Pairs>(mix);
   mix.strassen ? mixColumns<Strassen>(mix) : mixColumns<Singles>(mix);

@@ -135,7 +135,7 @@ extension PlanGraph {
         let before = producer(of: step.x),
         case .columns(let first) = steps[before], first.hidden == nil, first.gate == nil,
         first.residual == nil, first.resultScale == nil,
-        !first.isSquareOfThree  // which has ways of its own, but in int8: no reason to know it here
+        !first.isSquareOfThree  // has routes of its own; in int8 two steps do as well
       else { return }
       (step.x, step.normalization, step.affine) = (first.x, first.normalization, first.affine)
       (step.entry, step.hidden) = (first.entry, first.layer)

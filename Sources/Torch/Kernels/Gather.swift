@@ -4,8 +4,6 @@ import CTorch
 /// move them, or leave some out.
 package struct Gather: MapKernel {
   private let shape: [Int]
-  /// How many numbers are read from.
-  private let sourceCount: Int
   /// Of runs that lie side by side before and after, if they are long.
   private let runs: [CTRun]
   /// Of each number otherwise: where it was.
@@ -16,10 +14,10 @@ package struct Gather: MapKernel {
   package init(_ places: [Int32], of shape: [Int]) {
     precondition(places.count < Int(Int32.max))
     self.shape = shape
-    sourceCount = shape.reduce(1, *)
+    let count = shape.reduce(1, *)
     var runs: [CTRun] = []
     for (index, place) in places.enumerated() {
-      precondition(0..<sourceCount ~= Int(place), "no number at \(place)")
+      precondition(0..<count ~= Int(place), "no number at \(place)")
       if let last = runs.last, last.from + last.count == place {
         runs[runs.count - 1].count += 1
       } else {
